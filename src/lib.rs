@@ -1,0 +1,5 @@
+//! Tessera: a record-locator and query gateway for a health information exchange.
+//!
+//! `ARCHITECTURE.md` draws the house; `tests/house.rs` keeps it standing.
+
+pub mod domain;
