@@ -3,3 +3,4 @@
 //! `ARCHITECTURE.md` draws the house; `tests/house.rs` keeps it standing.
 
 pub mod domain;
+pub mod fhir;
