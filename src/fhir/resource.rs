@@ -10,6 +10,7 @@ pub const NESTING_MAX: usize = 64;
 
 /// One FHIR R4 resource: its JSON as the source wrote it, and its head.
 #[derive(Clone)]
+#[expect(clippy::struct_field_names, reason = "resourceType is FHIR's word")]
 pub struct Resource {
     raw: Arc<RawValue>,
     resource_type: Arc<str>,
@@ -111,7 +112,6 @@ impl InvalidResource {
         Self::Json { line: error.line(), column: error.column() }
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "fits map_err")]
     fn head(error: serde_json::Error) -> Self {
         if error.is_data() { Self::Head } else { Self::json(error) }
     }

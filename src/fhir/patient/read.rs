@@ -60,7 +60,7 @@ pub fn read_patient(resource: &Resource) -> Result<PatientReading, InvalidResour
         deceased: patient.deceased_boolean.or(patient.deceased_date_time.map(|_| true)),
         identity_unknown: false,
     };
-    let local_ids = patient.identifier.iter().filter_map(|told| told.local_id()).collect();
+    let local_ids = patient.identifier.iter().filter_map(FhirIdentifier::local_id).collect();
     let replaced_by = patient
         .link
         .iter()
@@ -155,9 +155,9 @@ fn kind(told: &FhirIdentifier, system: &str) -> IdentifierKind {
         US_MBI | "urn:oid:2.16.840.1.113883.4.927" => return IdentifierKind::MedicareBeneficiary,
         _ => {}
     }
-    let codings = told.kind.iter().flat_map(|kind| &kind.coding);
+    let mut codings = told.kind.iter().flat_map(|kind| &kind.coding);
     codings
-        .filter_map(|coding| {
+        .find_map(|coding| {
             let code = coding.code.as_deref()?;
             match coding.system.as_deref().unwrap_or(IDENTIFIER_TYPES) {
                 IDENTIFIER_TYPES => kind_of_type(code),
@@ -167,7 +167,6 @@ fn kind(told: &FhirIdentifier, system: &str) -> IdentifierKind {
                 _ => None,
             }
         })
-        .next()
         .unwrap_or(IdentifierKind::Other)
 }
 
@@ -337,8 +336,15 @@ mod tests {
             {"system":"urn:x","value":"1"},{"system":"urn:nothing"}]}"#,
         );
         let kinds: Vec<_> = reading.demographics.identifiers.iter().map(|i| i.kind).collect();
-        use IdentifierKind::{MedicalRecord, Other, SocialSecurity, SocialSecurityLast4};
-        assert_eq!(kinds, [SocialSecurity, MedicalRecord, SocialSecurityLast4, Other]);
+        assert_eq!(
+            kinds,
+            [
+                IdentifierKind::SocialSecurity,
+                IdentifierKind::MedicalRecord,
+                IdentifierKind::SocialSecurityLast4,
+                IdentifierKind::Other
+            ]
+        );
         assert_eq!(reading.local_ids.len(), 3);
     }
 
