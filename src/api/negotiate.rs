@@ -1,0 +1,74 @@
+//! Which representation is asked for. This gateway speaks FHIR JSON; other formats get 406 or 415.
+
+use actix_web::{HttpRequest, http::header};
+
+use super::error::ApiError;
+
+/// Refuses a request whose answer could not be FHIR JSON (FHIR R4 §3.1.0.1.8; `_format` overrides `Accept`).
+pub(super) fn check_accept(request: &HttpRequest) -> Result<(), ApiError> {
+    if let Some(format) = query_value(request.query_string(), "_format") {
+        return if is_json(&format) { Ok(()) } else { Err(ApiError::NotAcceptable) };
+    }
+    let Some(accept) = request.headers().get(header::ACCEPT) else { return Ok(()) };
+    let accept = accept.to_str().map_err(|_| ApiError::NotAcceptable)?;
+    let acceptable = accept.split(',').any(|range| {
+        let media = range.split(';').next().unwrap_or_default().trim();
+        media.is_empty() || media == "*/*" || media == "application/*" || is_json(media)
+    });
+    if acceptable { Ok(()) } else { Err(ApiError::NotAcceptable) }
+}
+
+/// Refuses a body that does not claim to be FHIR JSON.
+pub(super) fn check_content_type(request: &HttpRequest) -> Result<(), ApiError> {
+    let Some(told) = request.headers().get(header::CONTENT_TYPE) else {
+        return Err(ApiError::UnsupportedMediaType);
+    };
+    let media = told.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    if is_json(media) { Ok(()) } else { Err(ApiError::UnsupportedMediaType) }
+}
+
+// In a URL the plus of `fhir+json` must be escaped; many clients forget, and it arrives as a space.
+fn is_json(media: &str) -> bool {
+    matches!(
+        media.to_ascii_lowercase().as_str(),
+        "json" | "application/json" | "text/json" | "application/fhir+json" | "application/fhir json"
+    )
+}
+
+fn query_value(query: &str, name: &str) -> Option<String> {
+    url::form_urlencoded::parse(query.as_bytes())
+        .find(|(key, _)| key == name)
+        .map(|(_, value)| value.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    fn accepts(uri: &str, accept: &str) -> bool {
+        let request =
+            TestRequest::with_uri(uri).insert_header((header::ACCEPT, accept)).to_http_request();
+        check_accept(&request).is_ok()
+    }
+
+    #[test]
+    fn json_in_any_of_its_names_is_served() {
+        for accept in [
+            "application/fhir+json",
+            "application/fhir+json; fhirVersion=4.0",
+            "text/html, */*;q=0.8",
+            "application/json",
+        ] {
+            assert!(accepts("/", accept), "{accept}");
+        }
+        assert!(accepts("/?_format=application/fhir+json", "application/fhir+xml"));
+    }
+
+    #[test]
+    fn other_formats_are_not_acceptable() {
+        assert!(!accepts("/", "application/fhir+xml"));
+        assert!(!accepts("/?_format=xml", "application/fhir+json"));
+    }
+}
