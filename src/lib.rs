@@ -5,3 +5,4 @@
 pub mod domain;
 pub mod fhir;
 pub mod telemetry;
+pub mod storage;

@@ -1,0 +1,179 @@
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    Reader, StorageError, Write,
+    dialect::{SqlConnection, migrations},
+    lock::DatabaseLock,
+    writer::{self, Command, Durability, Job, Receipt, Writer},
+};
+
+/// Where the database lies and how far it may go.
+#[derive(Clone, Debug)]
+pub struct StorageSettings {
+    /// The SQLite file; made where it is absent, its folder must be there.
+    pub path: PathBuf,
+    /// Connections for reading, from 1.
+    pub readers_max: u32,
+    /// Writes that may wait for the writer before senders wait too.
+    pub queue_max: usize,
+    /// Rows in one transaction, and in one write.
+    pub group_rows_max: usize,
+    /// The most bytes that the file may grow to; `None` leaves it to the disk.
+    pub file_bytes_max: Option<u64>,
+    /// Files up to this size are checked page by page at open, about a second for a gigabyte.
+    pub checked_at_open_bytes_max: u64,
+    /// How long to wait for a lock that somebody else holds.
+    pub busy_timeout: Duration,
+}
+
+impl StorageSettings {
+    /// Settings that suit a gateway, for the file at `path`.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            readers_max: 4,
+            queue_max: 1_024,
+            group_rows_max: 20_000,
+            file_bytes_max: None,
+            checked_at_open_bytes_max: 1 << 30,
+            busy_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// The system of record. Cheap to clone; all clones share one writer.
+#[derive(Clone)]
+pub struct Database {
+    commands: mpsc::Sender<Command>,
+    reader: Reader,
+    group_rows_max: Arc<usize>,
+}
+
+impl Database {
+    /// Opens or makes the database, brings its schema up to date and starts its writer on the
+    /// runtime that calls.
+    ///
+    /// Fails where another process has it open, where it is damaged or read-only, or where the
+    /// writer's connection would not be durable.
+    pub async fn open(settings: &StorageSettings) -> Result<Self, StorageError> {
+        let lock = DatabaseLock::take(&settings.path)?;
+        let options = writer_options(settings);
+        let mut connection = writer::connect(&options).await?;
+        check(&mut connection, settings).await?;
+        migrations().run_direct(None, &mut connection, false).await?;
+        let writer = Writer::new(options, connection, lock, settings.group_rows_max).await?;
+        let reader = Reader::with_settings(settings).await?;
+        let (commands, queue) = mpsc::channel(settings.queue_max.max(1));
+        tokio::spawn(writer.run(queue));
+        Ok(Self { commands, reader, group_rows_max: Arc::new(settings.group_rows_max) })
+    }
+
+    /// Hands the writer rows that are to be durable together. Rows enqueued earlier are never
+    /// written later. Waits where the queue is full.
+    pub async fn enqueue(&self, writes: Vec<Write>) -> Receipt {
+        match self.job(writes) {
+            Ok((job, receipt)) => match self.commands.send(Command::Write(job)).await {
+                Ok(()) => receipt,
+                Err(_) => Receipt::failed(StorageError::Closed),
+            },
+            Err(error) => Receipt::failed(error),
+        }
+    }
+
+    /// As [`Self::enqueue`], from a thread outside any runtime.
+    pub fn enqueue_blocking(&self, writes: Vec<Write>) -> Receipt {
+        match self.job(writes) {
+            Ok((job, receipt)) => match self.commands.blocking_send(Command::Write(job)) {
+                Ok(()) => receipt,
+                Err(_) => Receipt::failed(StorageError::Closed),
+            },
+            Err(error) => Receipt::failed(error),
+        }
+    }
+
+    /// Writes and waits until it is durable.
+    pub async fn write(&self, writes: Vec<Write>) -> Result<(), StorageError> {
+        self.enqueue(writes).await.await
+    }
+
+    fn job(&self, writes: Vec<Write>) -> Result<(Job, Receipt), StorageError> {
+        let (rows, rows_max) = (writes.len(), *self.group_rows_max);
+        if rows > rows_max {
+            return Err(StorageError::TooLarge { rows, rows_max });
+        }
+        Ok(Job::new(writes))
+    }
+
+    /// The most rows that one write may have.
+    pub fn write_rows_max(&self) -> usize {
+        *self.group_rows_max
+    }
+
+    /// Reads what is committed.
+    pub fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// How durable the live writer's connection is, asked of that very connection.
+    pub async fn writer_durability(&self) -> Result<Durability, StorageError> {
+        let (answer, durability) = oneshot::channel();
+        self.commands.send(Command::Durability(answer)).await.map_err(|_| StorageError::Closed)?;
+        durability.await.unwrap_or(Err(StorageError::Closed))
+    }
+
+    /// Writes what is queued, closes every connection and lets go of the file. Later writes
+    /// fail as closed. Closing twice does no harm.
+    pub async fn close(&self) {
+        let (done, closed) = oneshot::channel();
+        if self.commands.send(Command::Close(done)).await.is_ok() {
+            // An error means that the writer had ended already.
+            let _ = closed.await;
+        }
+        self.reader.close().await;
+    }
+}
+
+fn writer_options(settings: &StorageSettings) -> SqliteConnectOptions {
+    let options = SqliteConnectOptions::new()
+        .filename(&settings.path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(settings.busy_timeout)
+        .thread_name(|_| "storage-writer".to_owned())
+        // Fewer, longer checkpoints: 16 MiB of log instead of 4.
+        .pragma("wal_autocheckpoint", "4000")
+        .pragma("cache_size", "-65536");
+    match settings.file_bytes_max {
+        Some(bytes) => options.pragma("max_page_count", (bytes / PAGE_BYTES).max(1).to_string()),
+        None => options,
+    }
+}
+
+/// SQLite's page size where nobody sets another.
+const PAGE_BYTES: u64 = 4_096;
+
+async fn check(
+    connection: &mut SqlConnection,
+    settings: &StorageSettings,
+) -> Result<(), StorageError> {
+    let bytes = file_bytes(&settings.path);
+    if bytes > settings.checked_at_open_bytes_max {
+        tracing::info!(bytes, "the database is too large for a page check at open");
+        return Ok(());
+    }
+    let found: String =
+        sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut *connection).await?;
+    if found == "ok" { Ok(()) } else { Err(StorageError::Corrupt(found)) }
+}
+
+fn file_bytes(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |about| about.len())
+}

@@ -1,0 +1,137 @@
+//! Reads the journal and its projections.
+
+use std::borrow::Cow;
+
+use futures_util::{Stream, TryStreamExt as _};
+
+use super::{
+    JournalRow, PersonRow, Reader, ReviewTaskRow, SourceRecordRow, StorageError,
+    dialect::{Columns, SqlRow},
+};
+
+impl Reader {
+    /// The journal in order, from the entry after `after_seq` (0 for all of it).
+    pub fn journal(
+        &self,
+        after_seq: u64,
+    ) -> impl Stream<Item = Result<JournalRow, StorageError>> + '_ {
+        sqlx::query(
+            "SELECT seq, recorded_at, kind, person, member, id_system, id_value, event_time, \
+             model_version, decision, demographics FROM journal WHERE seq > $1 ORDER BY seq",
+        )
+        .bind(after_seq as i64)
+        .fetch(self.pool())
+        .map_err(StorageError::from)
+        .and_then(|row| async move { journal_row(&row) })
+    }
+
+    /// One entry of the journal.
+    pub async fn journal_entry(&self, seq: u64) -> Result<Option<JournalRow>, StorageError> {
+        let row = sqlx::query(
+            "SELECT seq, recorded_at, kind, person, member, id_system, id_value, event_time, \
+             model_version, decision, demographics FROM journal WHERE seq = $1",
+        )
+        .bind(seq as i64)
+        .fetch_optional(self.pool())
+        .await?;
+        row.as_ref().map(journal_row).transpose()
+    }
+
+    /// Up to `rows_max` review tasks in one state, oldest first, after task `after_no` (0 for the first).
+    pub async fn review_tasks(
+        &self,
+        state: &str,
+        after_no: u64,
+        rows_max: u32,
+    ) -> Result<Vec<ReviewTaskRow>, StorageError> {
+        sqlx::query(
+            "SELECT task_no, kind, state, person, other, member, id_system, id_value, bits, \
+             opened_at, changed_at, body FROM review_task WHERE state = $1 AND task_no > $2 \
+             ORDER BY task_no LIMIT $3",
+        )
+        .bind(state)
+        .bind(after_no as i64)
+        .bind(i64::from(rows_max))
+        .fetch(self.pool())
+        .map_err(StorageError::from)
+        .and_then(|row| async move { review_task(&row) })
+        .try_collect()
+        .await
+    }
+
+    /// The current state of every source record, by number.
+    pub fn source_records(&self) -> impl Stream<Item = Result<SourceRecordRow, StorageError>> + '_ {
+        sqlx::query(
+            "SELECT record_no, member, id_system, id_value, person, version, event_time, since, \
+             changed_at, current_seq FROM source_record ORDER BY record_no",
+        )
+        .fetch(self.pool())
+        .map_err(StorageError::from)
+        .and_then(|row| async move { source_record(&row) })
+    }
+
+    /// The current state of every person, by id.
+    pub fn persons(&self) -> impl Stream<Item = Result<PersonRow, StorageError>> + '_ {
+        sqlx::query(
+            "SELECT person, redirect_to, created_seq, changed_seq FROM person ORDER BY person",
+        )
+        .fetch(self.pool())
+        .map_err(StorageError::from)
+        .and_then(|row| async move { person(&row) })
+    }
+}
+
+fn journal_row(row: &SqlRow) -> Result<JournalRow, StorageError> {
+    let mut columns = Columns::of(row, "journal");
+    Ok(JournalRow {
+        seq: columns.count()?,
+        recorded: columns.time()?,
+        kind: Cow::Owned(columns.value()?),
+        person: columns.optional_person()?,
+        record: columns.optional_record()?,
+        event_time: columns.optional_time()?,
+        model_version: columns.value()?,
+        decision: columns.value()?,
+        demographics: columns.value()?,
+    })
+}
+
+fn review_task(row: &SqlRow) -> Result<ReviewTaskRow, StorageError> {
+    let mut columns = Columns::of(row, "review_task");
+    Ok(ReviewTaskRow {
+        task_no: columns.count()?,
+        kind: Cow::Owned(columns.value()?),
+        state: Cow::Owned(columns.value()?),
+        person: columns.person()?,
+        other: columns.optional_person()?,
+        record: columns.optional_record()?,
+        bits: columns.value()?,
+        opened: columns.time()?,
+        changed: columns.time()?,
+        body: columns.value()?,
+    })
+}
+
+fn source_record(row: &SqlRow) -> Result<SourceRecordRow, StorageError> {
+    let mut columns = Columns::of(row, "source_record");
+    Ok(SourceRecordRow {
+        record_no: columns.small()?,
+        key: columns.record()?,
+        person: columns.person()?,
+        version: columns.small()?,
+        event_time: columns.optional_time()?,
+        since: columns.time()?,
+        changed: columns.time()?,
+        current_seq: columns.count()?,
+    })
+}
+
+fn person(row: &SqlRow) -> Result<PersonRow, StorageError> {
+    let mut columns = Columns::of(row, "person");
+    Ok(PersonRow {
+        person: columns.person()?,
+        redirect_to: columns.optional_person()?,
+        created_seq: columns.count()?,
+        changed_seq: columns.count()?,
+    })
+}

@@ -1,0 +1,29 @@
+//! SQL as the system of record: one writer with group commit, any number of readers.
+//!
+//! [`Database::open`] migrates and starts the writer. [`Database::enqueue`] hands it typed
+//! [`Write`]s in order; the [`Receipt`] answers once they are on the disk, or says why none of
+//! them is. [`Reader`] reads committed rows, also while another process writes.
+
+mod audit_chain;
+mod audit_rows;
+mod database;
+mod dialect;
+mod directory_rows;
+mod error;
+mod index_rows;
+mod insert;
+mod lock;
+mod reader;
+mod write;
+mod writer;
+
+pub use audit_chain::{BadAuditRow, ChainFault, ChainReport};
+pub use audit_rows::AuditRow;
+pub use database::{Database, StorageSettings};
+pub use error::StorageError;
+pub use reader::Reader;
+pub use write::{
+    AuditEntry, AuditState, ConsentRow, JournalRow, MemberRow, PersonRow, ReviewTaskRow,
+    SourceRecordRow, Write,
+};
+pub use writer::{Durability, Receipt};
