@@ -14,6 +14,8 @@ mod index_rows;
 mod insert;
 mod lock;
 mod reader;
+#[cfg(test)]
+mod tests;
 mod write;
 mod writer;
 
