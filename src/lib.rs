@@ -2,7 +2,9 @@
 //!
 //! `ARCHITECTURE.md` draws the house; `tests/house.rs` keeps it standing.
 
+pub mod cli;
 pub mod domain;
 pub mod fhir;
 pub mod telemetry;
 pub mod storage;
+pub mod tls;

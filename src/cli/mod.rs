@@ -1,0 +1,3 @@
+//! The commands of `tessera`, one file each: arguments, one call, and what is printed.
+
+pub mod certs;
