@@ -8,3 +8,4 @@ pub mod fhir;
 pub mod telemetry;
 pub mod storage;
 pub mod tls;
+pub mod matching;
