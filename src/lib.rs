@@ -3,6 +3,8 @@
 //! `ARCHITECTURE.md` draws the house; `tests/house.rs` keeps it standing.
 
 pub mod cli;
+pub mod access;
+pub mod directory;
 pub mod domain;
 pub mod fhir;
 pub mod telemetry;

@@ -1,0 +1,11 @@
+mod book;
+mod decide;
+mod directive;
+mod policy;
+mod told;
+mod told_time;
+
+pub use book::ConsentBook;
+pub use directive::ConsentDirective;
+pub use policy::{ConsentSettings, DefaultPolicy, Unlabelled};
+pub use told::{ConsentPatient, InvalidConsent, ToldConsent};

@@ -1,0 +1,413 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize, Serializer};
+use thiserror::Error;
+use url::Url;
+
+use crate::domain::MemberCode;
+
+/// The longest name or identifier of a member, in bytes: enough for any legal name, short enough to show.
+const TEXT_BYTES_MAX: usize = 256;
+/// Identifier systems of one member: a network of hospitals has a few dozen.
+const IDENTIFIER_SYSTEMS_MAX: usize = 64;
+
+/// One organization in the exchange and how to reach it.
+///
+/// Made only by [`Member::parse`], so every `Member` keeps the bounds below.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "ToldMember")]
+pub struct Member {
+    code: MemberCode,
+    name: String,
+    organization: String,
+    identifier_systems: Vec<String>,
+    #[serde(serialize_with = "as_text")]
+    fhir_base: Url,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trust_anchor: Option<String>,
+    status: MemberStatus,
+    discovery: Discovery,
+    tls_min: TlsVersion,
+    deadline_ms: u32,
+    limits: MemberLimits,
+    quirks: Vec<Quirk>,
+}
+
+impl Member {
+    /// Checks what a file or the store tells of a member.
+    pub fn parse(told: ToldMember) -> Result<Self, InvalidMember> {
+        let code = MemberCode::parse(&told.code).map_err(|_| InvalidMember::Code)?;
+        bounded("name", &told.name)?;
+        bounded("organization", &told.organization)?;
+        if !told.organization.contains(':') {
+            return Err(InvalidMember::OrganizationNotUri);
+        }
+        for (key, value) in
+            [("server_name", &told.server_name), ("trust_anchor", &told.trust_anchor)]
+        {
+            if let Some(value) = value {
+                bounded(key, value)?;
+            }
+        }
+        told.limits.check()?;
+        within("deadline_ms", u64::from(told.deadline_ms), 100, 120_000)?;
+        let mut quirks = told.quirks;
+        quirks.sort_unstable();
+        quirks.dedup();
+        Ok(Self {
+            code,
+            name: told.name,
+            organization: told.organization,
+            identifier_systems: identifier_systems(told.identifier_systems)?,
+            fhir_base: fhir_base(&told.fhir_base)?,
+            server_name: told.server_name,
+            trust_anchor: told.trust_anchor,
+            status: told.status,
+            discovery: told.discovery,
+            tls_min: told.tls_min,
+            deadline_ms: told.deadline_ms,
+            limits: told.limits,
+            quirks,
+        })
+    }
+
+    /// The short code, the first part of every gateway id of its resources.
+    pub fn code(&self) -> &MemberCode {
+        &self.code
+    }
+
+    /// The name that people read.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The organization's identifier, a URI such as `urn:oid:2.16.840.1.113883.…`.
+    pub fn organization(&self) -> &str {
+        &self.organization
+    }
+
+    /// Its own namespaces of record numbers; no other member has any of them.
+    pub fn identifier_systems(&self) -> &[String] {
+        &self.identifier_systems
+    }
+
+    /// Whether `system` is one of its own namespaces.
+    pub fn owns_system(&self, system: &str) -> bool {
+        self.identifier_systems.iter().any(|own| own == system)
+    }
+
+    /// Base of its FHIR R4 API: https, no query, no fragment, no trailing slash in
+    /// [`Member::base`].
+    pub fn fhir_base(&self) -> &Url {
+        &self.fhir_base
+    }
+
+    /// The FHIR base as text without a trailing slash, ready for `/Patient`.
+    pub fn base(&self) -> &str {
+        self.fhir_base.as_str().trim_end_matches('/')
+    }
+
+    /// The name its certificate must bear, where that is not the host of the FHIR base.
+    pub fn server_name(&self) -> Option<&str> {
+        self.server_name.as_deref()
+    }
+
+    /// PEM file with the roots that its server certificate must chain to; the exchange's own root
+    /// where none is told.
+    pub fn trust_anchor(&self) -> Option<&str> {
+        self.trust_anchor.as_deref()
+    }
+
+    /// Where it stands between coming and going.
+    pub fn status(&self) -> MemberStatus {
+        self.status
+    }
+
+    /// How its local identifiers are found.
+    pub fn discovery(&self) -> Discovery {
+        self.discovery
+    }
+
+    /// The oldest TLS version spoken with it.
+    pub fn tls_min(&self) -> TlsVersion {
+        self.tls_min
+    }
+
+    /// How long one query may wait for this member, in milliseconds.
+    pub fn deadline_ms(&self) -> u32 {
+        self.deadline_ms
+    }
+
+    /// What one answer of it may cost us.
+    pub fn limits(&self) -> &MemberLimits {
+        &self.limits
+    }
+
+    /// Whether its server is known to behave so.
+    pub fn has_quirk(&self, quirk: Quirk) -> bool {
+        self.quirks.contains(&quirk)
+    }
+}
+
+/// A member as a file tells it, before it is checked. Unknown keys are refused.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToldMember {
+    /// `[a-z0-9-]{1,20}`.
+    pub code: String,
+    /// What people read.
+    pub name: String,
+    /// Identifier of the organization, a URI.
+    pub organization: String,
+    /// Its own namespaces of record numbers, URIs.
+    pub identifier_systems: Vec<String>,
+    /// https URL.
+    pub fhir_base: String,
+    /// Name in its certificate, where not the URL's host.
+    #[serde(default)]
+    pub server_name: Option<String>,
+    /// PEM file.
+    #[serde(default)]
+    pub trust_anchor: Option<String>,
+    /// Default: onboarding, so that nobody is asked before an operator says so.
+    #[serde(default)]
+    pub status: MemberStatus,
+    /// Default: feed.
+    #[serde(default)]
+    pub discovery: Discovery,
+    /// Default: 1.3.
+    #[serde(default)]
+    pub tls_min: TlsVersion,
+    /// Milliseconds, 100 to 120,000.
+    #[serde(default = "deadline_ms_default")]
+    pub deadline_ms: u32,
+    /// Bounds on one answer.
+    #[serde(default)]
+    pub limits: MemberLimits,
+    /// What is odd about its server.
+    #[serde(default)]
+    pub quirks: Vec<Quirk>,
+}
+
+impl TryFrom<ToldMember> for Member {
+    type Error = InvalidMember;
+
+    fn try_from(told: ToldMember) -> Result<Self, Self::Error> {
+        Self::parse(told)
+    }
+}
+
+/// A physician waits about ten seconds before she turns to the telephone.
+const fn deadline_ms_default() -> u32 {
+    8_000
+}
+
+fn bounded(key: &'static str, value: &str) -> Result<(), InvalidMember> {
+    if value.trim().is_empty() || value.len() > TEXT_BYTES_MAX {
+        return Err(InvalidMember::Text { key });
+    }
+    Ok(())
+}
+
+fn within(key: &'static str, value: u64, min: u64, max: u64) -> Result<(), InvalidMember> {
+    if (min..=max).contains(&value) {
+        Ok(())
+    } else {
+        Err(InvalidMember::OutOfBounds { key, min, max })
+    }
+}
+
+fn identifier_systems(mut systems: Vec<String>) -> Result<Vec<String>, InvalidMember> {
+    if systems.is_empty() || systems.len() > IDENTIFIER_SYSTEMS_MAX {
+        return Err(InvalidMember::IdentifierSystems);
+    }
+    for system in &systems {
+        let whole = !system.chars().any(|c| c.is_whitespace() || c == '|');
+        if !whole || !system.contains(':') || system.len() > TEXT_BYTES_MAX {
+            return Err(InvalidMember::IdentifierSystem(system.clone()));
+        }
+    }
+    systems.sort_unstable();
+    systems.dedup();
+    Ok(systems)
+}
+
+fn fhir_base(text: &str) -> Result<Url, InvalidMember> {
+    let url = Url::parse(text.trim_end_matches('/')).map_err(|_| InvalidMember::FhirBase)?;
+    let plain = url.scheme() == "https"
+        && url.has_host()
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none();
+    if plain && text.len() <= 2 * TEXT_BYTES_MAX { Ok(url) } else { Err(InvalidMember::FhirBase) }
+}
+
+fn as_text<S: Serializer>(url: &Url, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(url.as_str())
+}
+
+/// Where a member stands between coming and going.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MemberStatus {
+    /// Known and may feed; not yet asked.
+    #[default]
+    Onboarding,
+    /// May feed; asked by operators' checks, never for a clinician.
+    Testing,
+    /// May feed and is asked.
+    Active,
+    /// On its way out: still asked, feeds no more.
+    Draining,
+    /// Neither feeds nor is asked.
+    Suspended,
+}
+
+impl MemberStatus {
+    /// Whether a feed from it is taken.
+    pub const fn may_feed(self) -> bool {
+        matches!(self, Self::Onboarding | Self::Testing | Self::Active)
+    }
+
+    /// Whether a clinician's query goes to it.
+    pub const fn is_asked(self) -> bool {
+        matches!(self, Self::Active | Self::Draining)
+    }
+}
+
+impl fmt::Display for MemberStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Onboarding => "onboarding",
+            Self::Testing => "testing",
+            Self::Active => "active",
+            Self::Draining => "draining",
+            Self::Suspended => "suspended",
+        })
+    }
+}
+
+/// How the gateway comes to know a patient's local identifier at a member.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Discovery {
+    /// The member feeds its patients.
+    #[default]
+    Feed,
+    /// `Patient/$match` is asked there.
+    Match,
+    /// `Patient?…` is asked there.
+    Search,
+}
+
+/// The oldest TLS version spoken with a member; both with AEAD suites only (BCP 195).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum TlsVersion {
+    /// TLS 1.2.
+    #[serde(rename = "1.2")]
+    Tls12,
+    /// TLS 1.3.
+    #[default]
+    #[serde(rename = "1.3")]
+    Tls13,
+}
+
+/// What is odd about a member's server, told by an operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quirk {
+    /// Declares `$everything` but must not be asked for it.
+    NoEverything,
+    /// Wants searches by POST, so that identifiers stay out of its access log.
+    PostSearch,
+    /// Fails on `_count`.
+    NoCount,
+    /// Fails on or ignores `_lastUpdated` and `_since`.
+    NoSince,
+}
+
+/// Bounds on what one member's answer to one query may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MemberLimits {
+    /// Requests in flight at the member over all queries (its bulkhead): 1 to 256.
+    pub requests_max: u16,
+    /// Pages followed in one search: 1 to 1,000.
+    pub pages_max: u16,
+    /// Resources taken in one answer: 1 to 100,000.
+    pub resources_max: u32,
+    /// Bytes of one response body, inflated: 1 KiB to 256 MiB.
+    pub page_bytes_max: u32,
+    /// Bytes of all bodies of one answer, inflated: 1 KiB to 1 GiB.
+    pub answer_bytes_max: u32,
+}
+
+impl Default for MemberLimits {
+    fn default() -> Self {
+        Self {
+            requests_max: 16,
+            pages_max: 50,
+            resources_max: 10_000,
+            page_bytes_max: 16 << 20,
+            answer_bytes_max: 64 << 20,
+        }
+    }
+}
+
+impl MemberLimits {
+    fn check(&self) -> Result<(), InvalidMember> {
+        within("limits.requests_max", self.requests_max.into(), 1, 256)?;
+        within("limits.pages_max", self.pages_max.into(), 1, 1_000)?;
+        within("limits.resources_max", self.resources_max.into(), 1, 100_000)?;
+        within("limits.page_bytes_max", self.page_bytes_max.into(), 1 << 10, 256 << 20)?;
+        within("limits.answer_bytes_max", self.answer_bytes_max.into(), 1 << 10, 1 << 30)?;
+        if self.answer_bytes_max < self.page_bytes_max {
+            return Err(InvalidMember::AnswerBelowPage);
+        }
+        Ok(())
+    }
+}
+
+/// What is wrong with one member's description.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum InvalidMember {
+    /// Not `[a-z0-9-]{1,20}`.
+    #[error("code: a member code is 1 to 20 of a-z, 0-9 and hyphen")]
+    Code,
+    /// Empty or too long.
+    #[error("{key}: must be 1 to {TEXT_BYTES_MAX} bytes")]
+    Text {
+        /// The key in the file.
+        key: &'static str,
+    },
+    /// Not a URI.
+    #[error("organization: must be a URI such as urn:oid:2.16.840.1.113883.19.5")]
+    OrganizationNotUri,
+    /// None, or too many.
+    #[error(
+        "identifier_systems: must name 1 to {IDENTIFIER_SYSTEMS_MAX} namespaces of record numbers"
+    )]
+    IdentifierSystems,
+    /// Not a URI.
+    #[error("identifier_systems: {0:?} is not a URI")]
+    IdentifierSystem(String),
+    /// Not a plain https URL.
+    #[error("fhir_base: must be an https URL without user, query or fragment")]
+    FhirBase,
+    /// A number beyond its bounds.
+    #[error("{key}: must be {min} to {max}")]
+    OutOfBounds {
+        /// The key in the file.
+        key: &'static str,
+        /// Smallest legal value.
+        min: u64,
+        /// Greatest legal value.
+        max: u64,
+    },
+    /// One page could be larger than the whole.
+    #[error("limits.answer_bytes_max: must not be below limits.page_bytes_max")]
+    AnswerBelowPage,
+}

@@ -1,0 +1,23 @@
+//! Who is in the exchange: members, how to reach them, what they may cost.
+
+mod change;
+mod member;
+mod roster;
+
+pub use change::{Change, FieldChange, changes};
+pub use member::{
+    Discovery, InvalidMember, Member, MemberLimits, MemberStatus, Quirk, TlsVersion, ToldMember,
+};
+pub use roster::{InvalidRoster, Roster, parse_members_toml};
+
+/// A TOML error as one line: where, and which key.
+pub(crate) fn toml_complaint(text: &str, error: &toml::de::Error) -> String {
+    let message = error.message().replace('\n', " ");
+    match error.span() {
+        Some(span) => {
+            let line = text[..span.start.min(text.len())].matches('\n').count() + 1;
+            format!("line {line}: {message}")
+        }
+        None => message,
+    }
+}
