@@ -3,6 +3,7 @@
 //! Below the workers, so that a `&Permit` or a [`FeedPermit`] is an argument that nobody can do
 //! without.
 
+mod audit;
 mod certificate;
 mod clients;
 mod consent;
@@ -12,11 +13,15 @@ mod permit;
 mod refusal;
 mod requester;
 
+pub use audit::{
+    AuditError, AuditLog, AuditSettings, AuditStart, Closing, Disclosure, Interaction, OpenAudit,
+    RawRequest, Released,
+};
 pub use certificate::{InvalidRevocations, Revocations};
 pub use clients::{Clients, InvalidClient, InvalidClients};
 pub use consent::{
-    ConsentBook, ConsentDirective, ConsentPatient, ConsentSettings, DefaultPolicy, InvalidConsent,
-    ToldConsent, Unlabelled,
+    ConsentBook, ConsentDirective, ConsentError, ConsentPatient, ConsentSettings, DefaultPolicy,
+    InvalidConsent, Recorded, ToldConsent, Unlabelled,
 };
 pub use feed::FeedPermit;
 pub use labels::{Confidentiality, Restrictions, SecurityLabel};

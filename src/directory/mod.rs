@@ -1,9 +1,11 @@
 //! Who is in the exchange: members, how to reach them, what they may cost.
 
+mod book;
 mod change;
 mod member;
 mod roster;
 
+pub use book::{Directory, DirectoryError, stored_roster};
 pub use change::{Change, FieldChange, changes};
 pub use member::{
     Discovery, InvalidMember, Member, MemberLimits, MemberStatus, Quirk, TlsVersion, ToldMember,

@@ -5,7 +5,7 @@ mod policy;
 mod told;
 mod told_time;
 
-pub use book::ConsentBook;
+pub use book::{ConsentBook, ConsentError, Recorded};
 pub use directive::ConsentDirective;
 pub use policy::{ConsentSettings, DefaultPolicy, Unlabelled};
 pub use told::{ConsentPatient, InvalidConsent, ToldConsent};

@@ -21,6 +21,7 @@ const STATUSES: [&str; 6] =
 /// A FHIR R4 Consent as sent, checked but not yet anchored on a source record.
 #[derive(Clone)]
 pub struct ToldConsent {
+    body: String,
     status: String,
     patient: ConsentPatient,
     given: OffsetDateTime,
@@ -47,7 +48,8 @@ impl ToldConsent {
         if json.len() > CONSENT_BYTES_MAX {
             return Err(InvalidConsent::TooLarge);
         }
-        let consent: Value = serde_json::from_slice(json).map_err(|_| InvalidConsent::NotJson)?;
+        let body = std::str::from_utf8(json).map_err(|_| InvalidConsent::NotJson)?;
+        let consent: Value = serde_json::from_str(body).map_err(|_| InvalidConsent::NotJson)?;
         if consent["resourceType"] != "Consent" {
             return Err(InvalidConsent::NotAConsent);
         }
@@ -79,6 +81,7 @@ impl ToldConsent {
             })
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
+            body: body.to_owned(),
             status: status.to_owned(),
             patient: patient(&consent["patient"])?,
             given,
@@ -98,8 +101,13 @@ impl ToldConsent {
         &self.status
     }
 
+    /// The JSON as sent.
+    pub fn body(&self) -> &str {
+        &self.body
+    }
+
     /// Anchors it on the source record that it was given for.
-    pub fn anchored(self, id: String, version: u32, anchor: RecordKey) -> ConsentDirective {
+    pub(super) fn anchored(self, id: String, version: u32, anchor: RecordKey) -> ConsentDirective {
         ConsentDirective {
             id,
             version,
