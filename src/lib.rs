@@ -2,12 +2,12 @@
 //!
 //! `ARCHITECTURE.md` draws the house; `tests/house.rs` keeps it standing.
 
-pub mod cli;
 pub mod access;
+pub mod cli;
 pub mod directory;
 pub mod domain;
 pub mod fhir;
-pub mod telemetry;
-pub mod storage;
-pub mod tls;
 pub mod matching;
+pub mod storage;
+pub mod telemetry;
+pub mod tls;
