@@ -1,3 +1,31 @@
-//! Who is who: comparing demographics and judging whether they tell of one person. Pure.
+//! Who is who: comparing demographics and judging whether they tell of one person.
+//!
+//! Pure: no clock, network, file or randomness; seeds are arguments. `docs/matching.md` tells the model.
 
+mod blocking;
+mod columns;
+mod comparison;
+mod counts;
+mod explain;
+mod grade;
+mod levels;
+mod lexicon;
+mod model;
 pub mod nicknames;
+mod normalize;
+mod person;
+mod population;
+mod scoring;
+pub mod similarity;
+mod term_frequency;
+mod veto;
+
+pub use explain::{Explanation, Kind, Step};
+pub use grade::{MatchGrade, PairVerdict};
+pub use levels::Attribute;
+pub use model::{Class, InvalidModel, Model};
+pub use normalize::{FlatRecord, NormalizedRecord};
+pub use person::PersonVerdict;
+pub use population::{PairJudge, Population, Probe, RecordNo, compare_demographics};
+pub use scoring::MatchWeight;
+pub use veto::{Veto, Vetoes};

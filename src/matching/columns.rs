@@ -1,0 +1,456 @@
+//! Normalized records in memory: fixed-size rows of interned values, histories beside them.
+
+use super::{
+    lexicon::Lexicon,
+    nicknames,
+    normalize::{BirthDate, Newborn, NormalizedName, NormalizedPlace, NormalizedRecord, Suffix},
+};
+
+/// The fields that have a lexicon of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Field {
+    Name,
+    /// Cities and postal codes.
+    Area,
+    /// Street names, house numbers and units.
+    Street,
+    /// House number and street together, as the pair of their numbers.
+    Building,
+    Ssn,
+    Phone,
+    Email,
+    Number,
+}
+
+const FIELDS: usize = 8;
+
+/// Marks the number of a value that only a probe holds, not the population.
+const LOCAL: u32 = 1 << 31;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct NameRow {
+    pub(crate) given: u32,
+    pub(crate) middle: u32,
+    /// The whole surname, its parts joined.
+    pub(crate) family: u32,
+    /// Where the parts of a surname of several stand; 0 where it has one.
+    parts: u32,
+    pub(crate) suffix: Suffix,
+    pub(crate) newborn: Newborn,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PlaceRow {
+    pub(crate) number: u32,
+    pub(crate) street: u32,
+    pub(crate) unit: u32,
+    pub(crate) city: u32,
+    pub(crate) postal_code: u32,
+    pub(crate) building: u32,
+}
+
+/// One record's first value of every attribute, and where the further ones stand.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Row {
+    pub(crate) name: NameRow,
+    pub(crate) place: PlaceRow,
+    pub(crate) birth_date: BirthDate,
+    pub(crate) ssn: SsnRow,
+    pub(crate) phone: u32,
+    pub(crate) email: u32,
+    pub(crate) record_number: u32,
+    pub(crate) identifier: u32,
+    /// Where the further values stand, plus one; 0 for none.
+    more: u32,
+    pub(crate) sex: u8,
+    pub(crate) birth_order: u8,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SsnRow {
+    pub(crate) whole: u32,
+    pub(crate) last_four: u32,
+}
+
+/// The further values of one record: former names, old addresses, second phones.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct More {
+    pub(crate) names: Vec<NameRow>,
+    pub(crate) places: Vec<PlaceRow>,
+    pub(crate) ssns: Vec<SsnRow>,
+    pub(crate) phones: Vec<u32>,
+    pub(crate) emails: Vec<u32>,
+    pub(crate) record_numbers: Vec<u32>,
+    pub(crate) identifiers: Vec<u32>,
+}
+
+impl More {
+    const fn none() -> Self {
+        Self {
+            names: Vec::new(),
+            places: Vec::new(),
+            ssns: Vec::new(),
+            phones: Vec::new(),
+            emails: Vec::new(),
+            record_numbers: Vec::new(),
+            identifiers: Vec::new(),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.names.is_empty()
+            && self.places.is_empty()
+            && self.ssns.is_empty()
+            && self.phones.is_empty()
+            && self.emails.is_empty()
+            && self.record_numbers.is_empty()
+            && self.identifiers.is_empty()
+    }
+}
+
+static NO_MORE: More = More::none();
+
+/// A record to compare: its row and its further values.
+#[derive(Clone, Copy)]
+pub(crate) struct Side<'a> {
+    pub(crate) row: &'a Row,
+    pub(crate) more: &'a More,
+}
+
+impl<'a> Side<'a> {
+    pub(crate) fn names(self) -> impl Iterator<Item = &'a NameRow> + Clone {
+        std::iter::once(&self.row.name).chain(&self.more.names)
+    }
+
+    pub(crate) fn places(self) -> impl Iterator<Item = &'a PlaceRow> + Clone {
+        std::iter::once(&self.row.place).chain(&self.more.places)
+    }
+
+    pub(crate) fn ssns(self) -> impl Iterator<Item = &'a SsnRow> + Clone {
+        std::iter::once(&self.row.ssn).chain(&self.more.ssns)
+    }
+
+    pub(crate) fn phones(self) -> impl Iterator<Item = u32> + Clone + 'a {
+        std::iter::once(self.row.phone).chain(self.more.phones.iter().copied())
+    }
+
+    pub(crate) fn emails(self) -> impl Iterator<Item = u32> + Clone + 'a {
+        std::iter::once(self.row.email).chain(self.more.emails.iter().copied())
+    }
+
+    pub(crate) fn record_numbers(self) -> impl Iterator<Item = u32> + Clone + 'a {
+        std::iter::once(self.row.record_number).chain(self.more.record_numbers.iter().copied())
+    }
+
+    pub(crate) fn identifiers(self) -> impl Iterator<Item = u32> + Clone + 'a {
+        std::iter::once(self.row.identifier).chain(self.more.identifiers.iter().copied())
+    }
+}
+
+/// The values of a population.
+#[derive(Clone, Default)]
+pub(crate) struct Columns {
+    lexicons: [Lexicon; FIELDS],
+    family_parts: Vec<[u32; 4]>,
+    /// The nickname clusters of each name, by its number.
+    nicknames: Vec<&'static [u16]>,
+    rows: Vec<Row>,
+    more: Vec<More>,
+}
+
+/// Values that only a probe holds.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Local {
+    texts: [Vec<Vec<u8>>; FIELDS],
+    family_parts: Vec<[u32; 4]>,
+    more: Vec<More>,
+}
+
+static NO_LOCAL: Local = Local {
+    texts: [const { Vec::new() }; FIELDS],
+    family_parts: Vec::new(),
+    more: Vec::new(),
+};
+
+impl Columns {
+    /// The number of a name, for tables of names known beforehand.
+    pub(crate) fn intern_name(&mut self, name: &str) -> u32 {
+        self.value(Field::Name, name.as_bytes())
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub(crate) fn lexicon(&self, field: Field) -> &Lexicon {
+        &self.lexicons[field as usize]
+    }
+
+    pub(crate) fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    pub(crate) fn push(&mut self, record: &NormalizedRecord) -> u32 {
+        let row = intern(self, record);
+        self.rows.push(row);
+        self.rows.len() as u32 - 1
+    }
+
+    pub(crate) fn replace(&mut self, number: u32, record: &NormalizedRecord) {
+        self.forget(number);
+        let row = intern(self, record);
+        self.rows[number as usize] = row;
+    }
+
+    /// Empties a row; its number is not given again.
+    pub(crate) fn forget(&mut self, number: u32) {
+        let row = std::mem::take(&mut self.rows[number as usize]);
+        if row.more != 0 {
+            self.more[row.more as usize - 1] = More::none();
+        }
+    }
+
+    pub(crate) fn side(&self, number: u32) -> Side<'_> {
+        self.view().side(&self.rows[number as usize])
+    }
+
+    pub(crate) fn view(&self) -> View<'_> {
+        View { columns: self, local: &NO_LOCAL }
+    }
+
+    /// Interns a record for comparing only: what the population does not know stays in `local`.
+    pub(crate) fn probe(&self, record: &NormalizedRecord, local: &mut Local) -> Row {
+        intern(&mut Probing { columns: self, local }, record)
+    }
+}
+
+/// Reads values of the population and of a probe alike.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    columns: &'a Columns,
+    local: &'a Local,
+}
+
+impl<'a> View<'a> {
+    pub(crate) fn with_local(columns: &'a Columns, local: &'a Local) -> Self {
+        Self { columns, local }
+    }
+
+    pub(crate) fn side(self, row: &'a Row) -> Side<'a> {
+        let more = match row.more {
+            0 => &NO_MORE,
+            place if place & LOCAL != 0 => &self.local.more[(place & !LOCAL) as usize],
+            place => &self.columns.more[place as usize - 1],
+        };
+        Side { row, more }
+    }
+
+    #[inline]
+    pub(crate) fn text(self, field: Field, id: u32) -> &'a [u8] {
+        if id & LOCAL == 0 {
+            self.columns.lexicons[field as usize].text(id)
+        } else {
+            &self.local.texts[field as usize][(id & !LOCAL) as usize]
+        }
+    }
+
+    pub(crate) fn name(self, id: u32) -> &'a [u8] {
+        self.text(Field::Name, id)
+    }
+
+    /// The parts of a surname in order, zeros behind the last.
+    pub(crate) fn family_parts(self, name: &NameRow) -> [u32; 4] {
+        match name.parts {
+            0 => [name.family, 0, 0, 0],
+            place if place & LOCAL != 0 => self.local.family_parts[(place & !LOCAL) as usize],
+            place => self.columns.family_parts[place as usize - 1],
+        }
+    }
+
+    pub(crate) fn has_family_parts(name: &NameRow) -> bool {
+        name.parts != 0
+    }
+
+    /// Whether the nickname table holds two names to be forms of one.
+    #[inline]
+    pub(crate) fn are_nicknames(self, a: u32, b: u32) -> bool {
+        let (a, b) = (self.nicknames(a), self.nicknames(b));
+        !a.is_empty() && !b.is_empty() && a.iter().any(|cluster| b.contains(cluster))
+    }
+
+    fn nicknames(self, id: u32) -> &'static [u16] {
+        if id & LOCAL == 0 {
+            self.columns.nicknames.get(id as usize).copied().unwrap_or_default()
+        } else {
+            std::str::from_utf8(self.name(id)).map_or(&[], nicknames::clusters)
+        }
+    }
+}
+
+/// Whoever gives numbers to values.
+trait Interner {
+    fn value(&mut self, field: Field, text: &[u8]) -> u32;
+    fn parts(&mut self, parts: [u32; 4]) -> u32;
+    fn more(&mut self, more: More) -> u32;
+}
+
+impl Interner for Columns {
+    fn value(&mut self, field: Field, text: &[u8]) -> u32 {
+        let lexicon = &mut self.lexicons[field as usize];
+        let id = lexicon.intern(text);
+        if field == Field::Name && id as usize >= self.nicknames.len() {
+            // A new name: numbers are given one after the other.
+            let clusters = std::str::from_utf8(text).map_or(&[][..], nicknames::clusters);
+            self.nicknames.resize(id as usize, &[]);
+            self.nicknames.push(clusters);
+        }
+        id
+    }
+
+    fn parts(&mut self, parts: [u32; 4]) -> u32 {
+        self.family_parts.push(parts);
+        self.family_parts.len() as u32
+    }
+
+    fn more(&mut self, more: More) -> u32 {
+        self.more.push(more);
+        self.more.len() as u32
+    }
+}
+
+struct Probing<'a> {
+    columns: &'a Columns,
+    local: &'a mut Local,
+}
+
+impl Interner for Probing<'_> {
+    fn value(&mut self, field: Field, text: &[u8]) -> u32 {
+        if let Some(id) = self.columns.lexicons[field as usize].find(text) {
+            return id;
+        }
+        let texts = &mut self.local.texts[field as usize];
+        let place = texts.iter().position(|known| known == text).unwrap_or_else(|| {
+            texts.push(text.to_vec());
+            texts.len() - 1
+        });
+        LOCAL | place as u32
+    }
+
+    fn parts(&mut self, parts: [u32; 4]) -> u32 {
+        self.local.family_parts.push(parts);
+        LOCAL | (self.local.family_parts.len() as u32 - 1)
+    }
+
+    fn more(&mut self, more: More) -> u32 {
+        self.local.more.push(more);
+        LOCAL | (self.local.more.len() as u32 - 1)
+    }
+}
+
+fn intern(to: &mut impl Interner, record: &NormalizedRecord) -> Row {
+    let mut names: Vec<NameRow> = record.names.iter().map(|name| intern_name(to, name)).collect();
+    let mut places: Vec<PlaceRow> =
+        record.places.iter().map(|place| intern_place(to, place)).collect();
+    let mut ssns: Vec<SsnRow> = record
+        .ssns
+        .iter()
+        .map(|ssn| SsnRow {
+            whole: to.value(Field::Ssn, ssn.whole.as_bytes()),
+            last_four: to.value(Field::Ssn, ssn.last_four.as_bytes()),
+        })
+        .collect();
+    let mut values = |field, texts: &[String]| -> Vec<u32> {
+        texts.iter().map(|text| to.value(field, text.as_bytes())).collect()
+    };
+    let mut phones = values(Field::Phone, &record.phones);
+    let mut emails = values(Field::Email, &record.emails);
+    let mut record_numbers = values(Field::Number, &record.record_numbers);
+    let mut identifiers = values(Field::Number, &record.identifiers);
+    let mut row = Row {
+        name: take_first(&mut names),
+        place: take_first(&mut places),
+        ssn: take_first(&mut ssns),
+        phone: take_first(&mut phones),
+        email: take_first(&mut emails),
+        record_number: take_first(&mut record_numbers),
+        identifier: take_first(&mut identifiers),
+        birth_date: record.birth_date,
+        sex: record.sex,
+        birth_order: record.birth_order,
+        more: 0,
+    };
+    let more = More { names, places, ssns, phones, emails, record_numbers, identifiers };
+    if !more.is_empty() {
+        row.more = to.more(more);
+    }
+    row
+}
+
+fn take_first<T: Default>(values: &mut Vec<T>) -> T {
+    if values.is_empty() { T::default() } else { values.remove(0) }
+}
+
+fn intern_name(to: &mut impl Interner, name: &NormalizedName) -> NameRow {
+    let mut row = NameRow {
+        given: to.value(Field::Name, name.given.as_bytes()),
+        middle: to.value(Field::Name, name.middle.as_bytes()),
+        suffix: name.suffix,
+        newborn: name.newborn,
+        ..NameRow::default()
+    };
+    if let [only] = name.family.as_slice() {
+        row.family = to.value(Field::Name, only.as_bytes());
+    } else if !name.family.is_empty() {
+        row.family = to.value(Field::Name, name.family.concat().as_bytes());
+        let mut parts = [0; 4];
+        for (slot, part) in parts.iter_mut().zip(&name.family) {
+            *slot = to.value(Field::Name, part.as_bytes());
+        }
+        row.parts = to.parts(parts);
+    }
+    row
+}
+
+fn intern_place(to: &mut impl Interner, place: &NormalizedPlace) -> PlaceRow {
+    let number = to.value(Field::Street, place.number.as_bytes());
+    let street = to.value(Field::Street, place.street.as_bytes());
+    let mut building = [0; 8];
+    building[..4].copy_from_slice(&number.to_le_bytes());
+    building[4..].copy_from_slice(&street.to_le_bytes());
+    PlaceRow {
+        number,
+        street,
+        unit: to.value(Field::Street, place.unit.as_bytes()),
+        city: to.value(Field::Area, place.city.as_bytes()),
+        postal_code: to.value(Field::Area, place.postal_code.as_bytes()),
+        building: if street == 0 { 0 } else { to.value(Field::Building, &building) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matching::normalize::FlatRecord;
+
+    #[test]
+    fn a_probe_shares_numbers_with_the_population_and_keeps_its_own_apart() {
+        let mut columns = Columns::default();
+        let row = |given, family| {
+            NormalizedRecord::from_flat(&FlatRecord { given, family, ..FlatRecord::default() })
+        };
+        columns.push(&row("Ann", "Lee-Poe"));
+        let mut local = Local::default();
+        let probe = columns.probe(&row("Ann", "Zabriskie-Poe"), &mut local);
+        let view = View::with_local(&columns, &local);
+        assert_eq!(probe.name.given, columns.rows()[0].name.given);
+        assert_eq!(view.name(probe.name.family), b"ZABRISKIEPOE");
+        let parts = view.family_parts(&probe.name);
+        assert_eq!(view.name(parts[0]), b"ZABRISKIE");
+        assert_eq!(parts[1], view.family_parts(&columns.rows()[0].name)[1]);
+        let bill = columns.probe(&row("Bill", "William"), &mut Local::clone(&local)).name;
+        let local = { let mut l = local.clone(); columns.probe(&row("Bill", "William"), &mut l); l };
+        let view = View::with_local(&columns, &local);
+        assert!(view.are_nicknames(bill.given, bill.family));
+        assert!(!view.are_nicknames(bill.given, probe.name.given));
+    }
+}

@@ -1,0 +1,307 @@
+//! Names and sex: given name, middle name, surname and suffix of one name against those of another.
+
+use super::Found;
+use crate::matching::{
+    columns::{NameRow, Side, View},
+    levels::{MISSING, family, given, middle, sex, suffix},
+    normalize::Suffix,
+    similarity::{jaro_winkler, within_one_edit},
+    term_frequency::TermWeights,
+};
+
+/// One edit in a shorter name is too easily another name.
+const ONE_EDIT_LENGTH_MIN: usize = 3;
+const SIMILAR: f64 = 0.92;
+const GIVEN_WEAK: f64 = 0.82;
+const FAMILY_WEAK: f64 = 0.84;
+const MIDDLE_NEAR: f64 = 0.9;
+/// The shortest surname that counts as a beginning or an end of a longer one.
+const AFFIX_LENGTH_MIN: usize = 4;
+
+/// The levels of two names.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct NameLevels {
+    pub(super) given: Found,
+    pub(super) middle: Found,
+    pub(super) family: Found,
+    pub(super) suffix: Found,
+}
+
+/// Compares every name with every other and keeps the pair that agrees best.
+pub(super) fn compare_best(
+    view: View<'_>,
+    terms: &TermWeights,
+    a: Side<'_>,
+    b: Side<'_>,
+) -> (NameLevels, (u8, u8)) {
+    let female = a.row.sex == b'F' && b.row.sex == b'F';
+    let pair = |x: &NameRow, y: &NameRow| Pair { view, terms, a: *x, b: *y, female }.levels();
+    let mut best = pair(&a.row.name, &b.row.name);
+    let mut chosen = (0, 0);
+    if a.more.names.is_empty() && b.more.names.is_empty() {
+        return (best, chosen);
+    }
+    for (i, x) in a.names().enumerate() {
+        for (j, y) in b.names().enumerate() {
+            let levels = pair(x, y);
+            if agreement(&levels) > agreement(&best) {
+                (best, chosen) = (levels, (i as u8, j as u8));
+            }
+        }
+    }
+    (best, chosen)
+}
+
+/// Ranks pairs of names: how well given name and surname agree together.
+fn agreement(levels: &NameLevels) -> u8 {
+    let given = match levels.given.level {
+        given::DIFFERENT | MISSING => 0,
+        given::WEAK => 1,
+        given::INITIAL | given::HALF_SWAPPED | given::IS_MIDDLE => 2,
+        given::SWAPPED | given::SIMILAR => 4,
+        given::ONE_EDIT | given::NICKNAME => 5,
+        _ => 8,
+    };
+    let family = match levels.family.level {
+        MISSING => 1,
+        level => match level % family::BOTH_FEMALE {
+            family::DIFFERENT => 0,
+            family::WEAK => 1,
+            family::IN_GIVEN => 2,
+            family::PART => 3,
+            family::NEAR => 5,
+            _ => 8,
+        },
+    };
+    given + family
+}
+
+/// Sex, told apart by whether the given names agree: a conflict means most where they do.
+pub(super) fn sex_level(a: u8, b: u8, given_level: u8) -> u8 {
+    if a == 0 || b == 0 {
+        return MISSING;
+    }
+    let context = match given_level {
+        MISSING => sex::GIVEN_MISSING,
+        level if level >= given::INITIAL => sex::GIVEN_AGREES,
+        _ => sex::GIVEN_DIFFERS,
+    };
+    context + if a == b { sex::SAME } else { sex::CONFLICT }
+}
+
+struct Pair<'a> {
+    view: View<'a>,
+    terms: &'a TermWeights,
+    a: NameRow,
+    b: NameRow,
+    female: bool,
+}
+
+impl Pair<'_> {
+    fn levels(&self) -> NameLevels {
+        let given = self.given();
+        let agrees = given.level != MISSING && given.level >= given::INITIAL;
+        let middle = match self.middle(given.level) {
+            MISSING => MISSING,
+            level if agrees => level + middle::GIVEN_AGREES,
+            level => level,
+        };
+        let mut family = self.family(given.level);
+        if self.female && family.level != MISSING {
+            family.level += family::BOTH_FEMALE;
+        }
+        let suffix = Found::at(suffix_level(self.a.suffix, self.b.suffix));
+        NameLevels { given, middle: Found::at(middle), family, suffix }
+    }
+
+    fn text(&self, id: u32) -> &[u8] {
+        self.view.name(id)
+    }
+
+    fn given(&self) -> Found {
+        let (a, b) = (&self.a, &self.b);
+        if a.newborn.is_one() && b.newborn.is_one() {
+            let contradicts = a.newborn.contradicts(b.newborn);
+            return if contradicts { Found::at(given::DIFFERENT) } else { Found::MISSING };
+        }
+        if a.given == 0 || b.given == 0 {
+            return Found::MISSING;
+        }
+        if a.given == b.given {
+            let (bucket, frequency) = self.terms.given(a.given);
+            return Found { level: given::SAME + bucket, frequency };
+        }
+        if self.is_swapped() {
+            return Found::at(given::SWAPPED);
+        }
+        self.other_given()
+    }
+
+    /// Given name here is surname there, both ways.
+    fn is_swapped(&self) -> bool {
+        let (a, b) = (&self.a, &self.b);
+        if a.family == 0 || b.family == 0 {
+            return false;
+        }
+        self.is_alike(a.given, b.family) && self.is_alike(a.family, b.given)
+    }
+
+    /// Neither the same nor swapped.
+    fn other_given(&self) -> Found {
+        let (a, b) = (&self.a, &self.b);
+        let (x, y) = (self.text(a.given), self.text(b.given));
+        if x.len() == 1 || y.len() == 1 {
+            return Found::at(self.initial_level(x, y));
+        }
+        if self.view.are_nicknames(a.given, b.given) {
+            return Found::at(given::NICKNAME);
+        }
+        if a.middle != 0 && a.middle == b.given || b.middle != 0 && b.middle == a.given {
+            return Found::at(given::IS_MIDDLE);
+        }
+        let crossed = b.family != 0 && self.is_alike(a.given, b.family)
+            || a.family != 0 && self.is_alike(b.given, a.family);
+        if a.family != b.family && x.len() > 2 && y.len() > 2 && crossed {
+            return Found::at(given::HALF_SWAPPED);
+        }
+        let level = if within_one_edit(x, y) {
+            if x.len().min(y.len()) < ONE_EDIT_LENGTH_MIN {
+                return Found::at(given::WEAK);
+            }
+            given::ONE_EDIT
+        } else {
+            match similarity(x, y) {
+                s if s >= SIMILAR => given::SIMILAR,
+                s if s >= GIVEN_WEAK => return Found::at(given::WEAK),
+                _ => return Found::at(given::DIFFERENT),
+            }
+        };
+        Found { level, frequency: self.terms.similar_given(a.given, b.given) }
+    }
+
+    fn initial_level(&self, x: &[u8], y: &[u8]) -> u8 {
+        if x[0] == y[0] {
+            return given::INITIAL;
+        }
+        let is_middle = |middle: u32, initial: &[u8]| {
+            initial.len() == 1 && middle != 0 && self.text(middle)[0] == initial[0]
+        };
+        if is_middle(self.a.middle, y) || is_middle(self.b.middle, x) {
+            given::WEAK
+        } else {
+            given::DIFFERENT
+        }
+    }
+
+    fn middle(&self, given_level: u8) -> u8 {
+        let used_already =
+            matches!(given_level, given::SWAPPED | given::IS_MIDDLE | given::HALF_SWAPPED);
+        let (a, b) = (self.a.middle, self.b.middle);
+        if a == 0 || b == 0 || used_already {
+            return MISSING;
+        }
+        let (x, y) = (self.text(a), self.text(b));
+        if x.len() == 1 || y.len() == 1 {
+            return if x[0] == y[0] { middle::INITIAL } else { middle::DIFFERENT };
+        }
+        if a == b {
+            return middle::SAME;
+        }
+        let near = within_one_edit(x, y)
+            || self.view.are_nicknames(a, b)
+            || similarity(x, y) > MIDDLE_NEAR;
+        if near { middle::NEAR } else { middle::DIFFERENT }
+    }
+
+    fn family(&self, given_level: u8) -> Found {
+        let (a, b) = (&self.a, &self.b);
+        if a.family == 0 || b.family == 0 {
+            return Found::MISSING;
+        }
+        if a.family == b.family {
+            let (bucket, frequency) = self.terms.family(a.family);
+            return Found { level: family::SAME + bucket, frequency };
+        }
+        // What made the given names agree is not told twice.
+        if matches!(given_level, given::SWAPPED | given::HALF_SWAPPED) {
+            return Found::MISSING;
+        }
+        if self.family_in_given() {
+            return Found::at(family::IN_GIVEN);
+        }
+        let (x, y) = (self.text(a.family), self.text(b.family));
+        let near = Found {
+            level: family::NEAR,
+            frequency: self.terms.similar_family(a.family, b.family),
+        };
+        if within_one_edit(x, y) && x.len().min(y.len()) >= ONE_EDIT_LENGTH_MIN {
+            return near;
+        }
+        if (x.len() == 1) != (y.len() == 1) && x[0] == y[0] {
+            return Found::at(family::WEAK);
+        }
+        if self.shares_family_part() || is_affix(x, y) {
+            return Found::at(family::PART);
+        }
+        match similarity(x, y) {
+            s if s >= SIMILAR => Found { frequency: 0.0, ..near },
+            s if s >= FAMILY_WEAK => Found::at(family::WEAK),
+            _ => Found::at(family::DIFFERENT),
+        }
+    }
+
+    /// One side has no given name, and its surname, or a part of it, is the other's given name.
+    fn family_in_given(&self) -> bool {
+        let found = |with: &NameRow, without: &NameRow| {
+            with.given != 0
+                && without.given == 0
+                && !without.newborn.is_one()
+                && (with.given == without.family
+                    || self.view.family_parts(without).contains(&with.given))
+        };
+        found(&self.a, &self.b) || found(&self.b, &self.a)
+    }
+
+    fn shares_family_part(&self) -> bool {
+        if !View::has_family_parts(&self.a) && !View::has_family_parts(&self.b) {
+            return false;
+        }
+        let theirs = self.view.family_parts(&self.b);
+        self.view
+            .family_parts(&self.a)
+            .into_iter()
+            .any(|part| part != 0 && self.text(part).len() > 2 && theirs.contains(&part))
+    }
+
+    /// The same, or so similar that a typing error explains it.
+    fn is_alike(&self, a: u32, b: u32) -> bool {
+        if a == b {
+            return a != 0;
+        }
+        let (x, y) = (self.text(a), self.text(b));
+        x.len().min(y.len()) >= ONE_EDIT_LENGTH_MIN
+            && (within_one_edit(x, y) || similarity(x, y) >= SIMILAR)
+    }
+}
+
+fn is_affix(x: &[u8], y: &[u8]) -> bool {
+    let (short, long) = if x.len() < y.len() { (x, y) } else { (y, x) };
+    short.len() >= AFFIX_LENGTH_MIN && (long.starts_with(short) || long.ends_with(short))
+}
+
+fn similarity(x: &[u8], y: &[u8]) -> f64 {
+    // Normalized names are ASCII.
+    match (std::str::from_utf8(x), std::str::from_utf8(y)) {
+        (Ok(x), Ok(y)) => jaro_winkler(x, y),
+        _ => 0.0,
+    }
+}
+
+fn suffix_level(a: Suffix, b: Suffix) -> u8 {
+    match (a, b) {
+        (Suffix::NONE, Suffix::NONE) => suffix::NONE,
+        (Suffix::NONE, _) | (_, Suffix::NONE) => suffix::ONE_SIDED,
+        _ if a == b => suffix::SAME,
+        _ => suffix::CONFLICT,
+    }
+}

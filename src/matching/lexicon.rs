@@ -1,0 +1,86 @@
+//! Interned values: each distinct text is kept once and named by a number; 0 is the empty text.
+
+use std::hash::BuildHasher;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+
+/// Distinct texts of one field, append-only.
+#[derive(Clone)]
+pub(crate) struct Lexicon {
+    bytes: Vec<u8>,
+    /// Where each text ends in `bytes`; the first is the empty text.
+    ends: Vec<u32>,
+    table: HashTable<u32>,
+}
+
+/// Fixed, so that the same input gives the same layout on every run.
+const HASHER: FixedState = FixedState::with_seed(0x7e55_e4a0);
+
+impl Default for Lexicon {
+    fn default() -> Self {
+        Self { bytes: Vec::new(), ends: vec![0], table: HashTable::new() }
+    }
+}
+
+impl Lexicon {
+    /// The number of `text`, adding it where it is new.
+    pub(crate) fn intern(&mut self, text: &[u8]) -> u32 {
+        if text.is_empty() {
+            return 0;
+        }
+        let hash = HASHER.hash_one(text);
+        if let Some(&id) = self.table.find(hash, |&id| self.text(id) == text) {
+            return id;
+        }
+        let id = self.ends.len() as u32;
+        self.bytes.extend_from_slice(text);
+        self.ends.push(self.bytes.len() as u32);
+        let Self { bytes, ends, table } = self;
+        table.insert_unique(hash, id, |&id| HASHER.hash_one(slice(bytes, ends, id)));
+        id
+    }
+
+    /// The number of `text`, where it is known.
+    pub(crate) fn find(&self, text: &[u8]) -> Option<u32> {
+        if text.is_empty() {
+            return Some(0);
+        }
+        self.table.find(HASHER.hash_one(text), |&id| self.text(id) == text).copied()
+    }
+
+    /// The text of a number this lexicon gave.
+    pub(crate) fn text(&self, id: u32) -> &[u8] {
+        slice(&self.bytes, &self.ends, id)
+    }
+
+    /// How many numbers were given, the empty text's included.
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+}
+
+fn slice<'a>(bytes: &'a [u8], ends: &[u32], id: u32) -> &'a [u8] {
+    let id = id as usize;
+    if id == 0 {
+        return &[];
+    }
+    &bytes[ends[id - 1] as usize..ends[id] as usize]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_has_one_number() {
+        let mut lexicon = Lexicon::default();
+        let (ann, lee) = (lexicon.intern(b"ANN"), lexicon.intern(b"LEE"));
+        assert_ne!(ann, lee);
+        assert_eq!(lexicon.intern(b"ANN"), ann);
+        assert_eq!(lexicon.find(b"LEE"), Some(lee));
+        assert_eq!(lexicon.find(b"POE"), None);
+        assert_eq!((lexicon.text(ann), lexicon.text(0)), (&b"ANN"[..], &b""[..]));
+        assert_eq!((lexicon.intern(b""), lexicon.find(b""), lexicon.len()), (0, Some(0), 3));
+    }
+}

@@ -1,0 +1,132 @@
+//! From a comparison to a weight in bits.
+//!
+//! A model of six kinds of pairs: the weight is log2 of what speaks for a match over what speaks
+//! for everything else, kin counted at what a wrong link of theirs costs.
+
+use super::{
+    comparison::Comparison,
+    levels::{ATTRIBUTES, Attribute, LEVELS, MISSING, Pattern},
+    model::{CLASSES, Class, Model},
+    term_frequency::Collisions,
+};
+
+/// Evidence in bits: above zero speaks for a match, below against; bits add.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, serde::Serialize)]
+pub struct MatchWeight(pub f32);
+
+/// A pair's weight, and what stands against it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Score {
+    pub(crate) bits: f32,
+    /// The strongest alternative is kin, not strangers: real counter-evidence, not mere silence.
+    pub(crate) kin: bool,
+}
+
+/// The model's logarithms, laid out for scoring; for one size of population.
+#[derive(Clone)]
+pub(crate) struct Scorer {
+    /// ln P(level | class), by attribute, level and class.
+    ln_probability: Box<[[[f32; CLASSES]; LEVELS]; ATTRIBUTES]>,
+    /// ln of the expected pairs of each class.
+    ln_pairs: [f32; CLASSES],
+    ln_cost: [f32; CLASSES],
+}
+
+impl Scorer {
+    /// For a population of `records`, with the chances of agreeing exactly as they are there. A
+    /// population smaller than the model's is scored as the model's, so that what came first is
+    /// not linked more easily than what comes later.
+    pub(crate) fn new(model: &Model, records: f64, local: &Collisions) -> Self {
+        let scale = (records / model.records).max(1.0);
+        let mut scorer = Self::of_classes(model);
+        for class in Class::ALL {
+            // Strangers meet in all pairs, everybody else in proportion to the records.
+            let growth = if class == Class::Stranger { scale * scale } else { scale };
+            scorer.ln_pairs[class as usize] += growth.ln() as f32;
+        }
+        let trained = model.collisions.levels();
+        for ((attribute, level, now), (_, _, then)) in local.levels().into_iter().zip(trained) {
+            let change = (now / then).ln() as f32;
+            for class in Class::ALL {
+                if class.uses_frequency() && class.is_tied(attribute) {
+                    scorer.ln_probability[attribute as usize][usize::from(level)]
+                        [class as usize] += change;
+                }
+            }
+        }
+        scorer
+    }
+
+    /// Exactly the model's classes, as training needs them.
+    pub(crate) fn of_classes(model: &Model) -> Self {
+        let mut ln_probability = Box::new([[[0.0; CLASSES]; LEVELS]; ATTRIBUTES]);
+        let mut ln_pairs = [0.0; CLASSES];
+        let mut ln_cost = [0.0; CLASSES];
+        for class in Class::ALL {
+            let k = class as usize;
+            let table = &model.classes[k];
+            for attribute in Attribute::ALL {
+                for level in 0..LEVELS {
+                    let p = if level == usize::from(MISSING) {
+                        1.0
+                    } else {
+                        table.at(attribute)[level].max(1e-12)
+                    };
+                    ln_probability[attribute as usize][level][k] = p.ln() as f32;
+                }
+            }
+            ln_pairs[k] = table.pairs.max(1e-9).ln() as f32;
+            ln_cost[k] = if class.is_family() { model.costs[k].ln() as f32 } else { 0.0 };
+        }
+        Self { ln_probability, ln_pairs, ln_cost }
+    }
+
+    /// ln of the expected number of pairs of each class that compare so.
+    #[inline]
+    pub(crate) fn ln_expected(&self, pattern: Pattern, frequency: f32) -> [f32; CLASSES] {
+        let mut sums = self.ln_pairs;
+        for attribute in 0..ATTRIBUTES {
+            let row = &self.ln_probability[attribute][usize::from(pattern.at(attribute))];
+            for (sum, ln) in sums.iter_mut().zip(row) {
+                *sum += ln;
+            }
+        }
+        sums[Class::Stranger as usize] += frequency;
+        sums[Class::Namesake as usize] += frequency;
+        sums
+    }
+
+    /// ln P(level | class) of one attribute.
+    pub(crate) fn ln_level(&self, attribute: Attribute, level: u8) -> [f32; CLASSES] {
+        self.ln_probability[attribute as usize][usize::from(level)]
+    }
+
+    #[inline]
+    pub(crate) fn score(&self, comparison: &Comparison) -> Score {
+        self.score_pattern(comparison.pattern, comparison.frequency())
+    }
+
+    #[inline]
+    pub(crate) fn score_pattern(&self, pattern: Pattern, frequency: f32) -> Score {
+        let mut expected = self.ln_expected(pattern, frequency);
+        for (sum, cost) in expected.iter_mut().zip(self.ln_cost) {
+            *sum += cost;
+        }
+        let [stranger, matching, household, twin, junior, namesake] = expected;
+        let others = ln_add(stranger, namesake);
+        let kin = ln_add(ln_add(household, twin), junior);
+        Score {
+            bits: (matching - ln_add(others, kin)) * std::f32::consts::LOG2_E,
+            kin: kin > others,
+        }
+    }
+}
+
+/// ln(e^a + e^b)
+#[inline]
+fn ln_add(a: f32, b: f32) -> f32 {
+    /// Below e^-15 the smaller does not show in an f32.
+    const NEGLIGIBLE: f32 = 15.0;
+    let (large, small) = if a > b { (a, b) } else { (b, a) };
+    if large - small > NEGLIGIBLE { large } else { large + (small - large).exp().ln_1p() }
+}
