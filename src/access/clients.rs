@@ -298,3 +298,161 @@ pub enum InvalidClient {
     #[error("default_purpose: must be one of purposes")]
     DefaultNotAllowed,
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{
+        CertificateParams, CertificateRevocationListParams, IsCa, Issuer, KeyIdMethod, KeyPair,
+        RevokedCertParams, SanType, SerialNumber,
+    };
+    use time::Duration;
+
+    use super::*;
+    use crate::access::fixture::{CLIENTS, NOW, clients};
+
+    fn key() -> KeyPair {
+        KeyPair::generate().expect("a key")
+    }
+
+    /// A leaf, self-signed: TLS, not this room, looks at the chain.
+    fn leaf(uris: &[&str], serial: u64, from: Duration, to: Duration) -> Vec<u8> {
+        let mut params = CertificateParams::new(["client.example".to_owned()]).expect("a name");
+        let uri = |text: &&str| SanType::URI((*text).try_into().expect("a URI"));
+        params.subject_alt_names.extend(uris.iter().map(uri));
+        params.serial_number = Some(SerialNumber::from(serial));
+        params.not_before = NOW + from;
+        params.not_after = NOW + to;
+        params.self_signed(&key()).expect("a certificate").der().to_vec()
+    }
+
+    fn check(uris: &[&str], serial: u64, from: i64, to: i64, expected: Result<&str, Refusal>) {
+        let der = leaf(uris, serial, Duration::seconds(from), Duration::seconds(to));
+        let found = clients().authenticate(&der, NOW);
+        let found = found.as_ref().map(|one| one.client_id()).map_err(|refusal| *refusal);
+        assert_eq!(found, expected, "{uris:?} {serial:x} {from} {to}");
+    }
+
+    #[test]
+    fn a_client_is_known_by_the_uri_in_its_certificate() {
+        let ed = ["urn:client:anne-ed"];
+        check(&ed, 1, -10, 10, Ok("anne-ed"));
+        check(&["urn:client:anne-ed-2"], 1, -10, 10, Ok("anne-ed"));
+        check(&["urn:client:anne-ed", "urn:client:anne-ed-2"], 1, -10, 10, Ok("anne-ed"));
+        check(&["urn:other", "urn:client:anne-ed"], 1, -10, 10, Ok("anne-ed"));
+        check(&["urn:client:ANNE-ED"], 1, -10, 10, Err(Refusal::UnknownClient));
+        check(&[], 1, -10, 10, Err(Refusal::UnknownClient));
+        let two = ["urn:client:anne-ed", "urn:client:anne-feed"];
+        check(&two, 1, -10, 10, Err(Refusal::AmbiguousClient));
+    }
+
+    #[test]
+    fn validity_has_both_its_ends() {
+        let ed = ["urn:client:anne-ed"];
+        check(&ed, 1, 0, 10, Ok("anne-ed"));
+        check(&ed, 1, -10, 0, Ok("anne-ed"));
+        check(&ed, 1, 1, 10, Err(Refusal::CertificateNotYetValid));
+        check(&ed, 1, -10, -1, Err(Refusal::CertificateExpired));
+    }
+
+    #[test]
+    fn a_revoked_serial_number_is_refused() {
+        let ed = ["urn:client:anne-ed"];
+        check(&ed, 0x00ba_d1, -10, 10, Err(Refusal::CertificateRevoked));
+        check(&ed, 0x00ba_d2, -10, 10, Ok("anne-ed"));
+    }
+
+    #[test]
+    fn a_certificate_that_is_none_is_refused() {
+        let clients = clients();
+        let whole = leaf(&["urn:client:anne-ed"], 1, Duration::seconds(-1), Duration::seconds(1));
+        let mut longer = whole.clone();
+        longer.push(0);
+        for der in [&[][..], b"-----BEGIN CERTIFICATE-----", &whole[..40], &longer] {
+            assert_eq!(clients.authenticate(der, NOW), Err(Refusal::UnreadableCertificate));
+        }
+    }
+
+    #[test]
+    fn a_revocation_list_counts_for_its_own_issuer() {
+        let (ca_key, mut ca) = (key(), CertificateParams::default());
+        ca.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let issuer = Issuer::new(ca, &ca_key);
+        let mut params = CertificateParams::default();
+        params
+            .subject_alt_names
+            .push(SanType::URI("urn:client:anne-ed".try_into().expect("a URI")));
+        params.serial_number = Some(SerialNumber::from(0x80_u64));
+        (params.not_before, params.not_after) = (NOW - Duration::DAY, NOW + Duration::DAY);
+        let issued = params.signed_by(&key(), &issuer).expect("a certificate").der().to_vec();
+        let mut other = CertificateParams::default();
+        other.distinguished_name.push(rcgen::DnType::CommonName, "another issuer");
+        let other = Issuer::new(other, &ca_key);
+        let list = |issuer: &Issuer<'_, &KeyPair>| {
+            let revoked = RevokedCertParams {
+                serial_number: SerialNumber::from(0x80_u64),
+                revocation_time: NOW,
+                reason_code: None,
+                invalidity_date: None,
+            };
+            CertificateRevocationListParams {
+                this_update: NOW,
+                next_update: NOW + Duration::DAY,
+                crl_number: SerialNumber::from(1_u64),
+                issuing_distribution_point: None,
+                revoked_certs: vec![revoked],
+                key_identifier_method: KeyIdMethod::Sha256,
+            }
+            .signed_by(issuer)
+            .and_then(|list| list.pem())
+            .expect("a revocation list")
+        };
+        let clients = clients();
+        let asked = || clients.authenticate(&issued, NOW).map(|_| ());
+        clients.set_revocation_lists([list(&other).as_bytes()]).expect("the list is read");
+        assert_eq!(asked(), Ok(()));
+        clients.set_revocation_lists([list(&issuer).as_bytes()]).expect("the list is read");
+        assert_eq!(asked(), Err(Refusal::CertificateRevoked));
+        let bad = clients.set_revocation_lists([b"-----BEGIN X509 CRL-----\nxx".as_slice()]);
+        assert!(bad.is_err());
+        assert_eq!(asked(), Err(Refusal::CertificateRevoked), "a bad list changes nothing");
+        clients.set_revocation_lists([]).expect("no list");
+        assert_eq!(asked(), Ok(()));
+    }
+
+    #[test]
+    fn each_fault_of_a_file_is_named_with_its_key() {
+        for (from, to, expected) in [
+            ("default_purpose", "defualt_purpose", "unknown field `defualt_purpose`"),
+            ("\"steward\"]", "\"stewart\"]", "unknown variant `stewart`"),
+            ("BA:D1", "BA:D", "revoked_serials: "),
+            (
+                "urn:client:anne-ed-2",
+                "urn:client:anne-ed",
+                "san_uris: urn:client:anne-ed is told twice",
+            ),
+            ("urn:client:anne-feed", "urn:client:anne-ed", "a certificate must name one client"),
+            ("urn:client:anne-feed", "anne feed", "is not a URI"),
+            ("[\"urn:client:anne-feed\"]", "[]", "san_uris: must name"),
+            ("id = \"anne-feed\"", "id = \"anne-ed\"", "client \"anne-ed\": id: is used twice"),
+            ("roles = [\"steward\"]", "roles = []", "roles: must name"),
+            ("roles = [\"steward\"]", "roles = [\"feed\"]", "feed needs organization.member"),
+            (
+                "roles = [\"steward\"]",
+                "roles = [\"query\"]",
+                "query needs at least one of purposes",
+            ),
+            ("\"HPAYMT\"]", "\"PAY\"]", "purposes: \"PAY\" is not a purpose"),
+            ("\"query\", \"emergency\"", "\"query\"", "ETREAT needs the emergency role"),
+            ("\"ETREAT\", \"BTG\", ", "", "emergency needs ETREAT or BTG"),
+            ("default_purpose = \"TREAT\"", "default_purpose = \"ETREAT\"", "must be declared"),
+            ("default_purpose = \"TREAT\"", "default_purpose = \"PUBHLTH\"", "must be one of"),
+            ("member = \"gone\"", "member = \"Gone\"", "organization.member: a member code"),
+        ] {
+            let complaint = match Clients::from_toml(&CLIENTS.replacen(from, to, 1)) {
+                Ok(_) => "accepted".to_owned(),
+                Err(reason) => reason.to_string(),
+            };
+            assert!(complaint.contains(expected), "{to}: {complaint}");
+        }
+    }
+}

@@ -62,3 +62,48 @@ impl FeedPermit {
         &self.fed_by
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::fixture::{code, record, requester, roster};
+
+    #[test]
+    fn only_a_member_open_for_feeds_may_feed() {
+        for (who, expected) in [
+            ("anne-feed", Ok("anne")),
+            ("lake-feed", Ok("lake")),
+            ("anne-ed", Err(Refusal::MissingRole(Role::Feed))),
+            ("steward", Err(Refusal::MissingRole(Role::Feed))),
+            ("gone-feed", Err(Refusal::MemberMayNotFeed)),
+        ] {
+            let decided = FeedPermit::decide(&requester(who), &roster());
+            let decided = decided.as_ref().map(|permit| permit.member().as_str());
+            assert_eq!(decided.map_err(|refusal| *refusal), expected, "{who}");
+        }
+        let nobody = FeedPermit::decide(&requester("anne-feed"), &Roster::default());
+        assert_eq!(nobody.err(), Some(Refusal::MemberMayNotFeed));
+        let roster = roster();
+        let import =
+            |member| FeedPermit::on_this_machine(roster.member(&code(member)).expect("known"));
+        assert!(import("anne").is_ok() && import("gone").is_err());
+    }
+
+    #[test]
+    fn a_member_feeds_only_under_its_own_identifier_systems() {
+        let permit = FeedPermit::decide(&requester("lake-feed"), &roster()).expect("permitted");
+        for (system, owned) in [
+            ("urn:oid:1.2.1", true),
+            ("urn:oid:1.2.2", true),
+            ("urn:oid:1.2", false),
+            ("urn:oid:1.1.1", false),
+            ("URN:OID:1.2.1", false),
+        ] {
+            let id = LocalId::parse(system, "1").expect("an identifier");
+            let expected =
+                if owned { Ok(code("lake")) } else { Err(Refusal::ForeignIdentifierSystem) };
+            assert_eq!(permit.record(id).map(|key| key.member), expected, "{system}");
+        }
+        assert!(permit.covers(&record("lake", "l1")) && !permit.covers(&record("anne", "a1")));
+    }
+}

@@ -8,6 +8,8 @@ mod certificate;
 mod clients;
 mod consent;
 mod feed;
+#[cfg(test)]
+mod fixture;
 mod labels;
 mod permit;
 mod refusal;

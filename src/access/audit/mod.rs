@@ -36,3 +36,6 @@ impl Default for AuditSettings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -114,6 +114,11 @@ impl ConsentBook {
         task.await.map_err(|_| ConsentError::Interrupted)?
     }
 
+    #[cfg(test)]
+    pub(super) fn keep_for_test(&self, directive: ConsentDirective) {
+        self.0.shelf.write().unwrap_or_else(PoisonError::into_inner).keep(directive);
+    }
+
     /// Waits for recordings under way. Call it before the store is closed.
     pub async fn close(&self) {
         self.0.tasks.close();

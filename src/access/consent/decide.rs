@@ -71,11 +71,15 @@ struct Say {
 
 fn say(directive: &ConsentDirective, request: &Request<'_>) -> Option<Say> {
     let root = &directive.root;
-    if !root.applies(request) {
+    // Of a base rule that permits something we cannot read, what it excepts still is denied.
+    if !root.applies(request) && !root.never {
         return None;
     }
-    let exceptions: Vec<&Provision> =
-        directive.exceptions.iter().filter(|one| one.applies(request)).collect();
+    let exceptions: Vec<&Provision> = directive
+        .exceptions
+        .iter()
+        .filter(|one| one.applies(request) && !(root.never && is_permit(one)))
+        .collect();
     let base = root.specificity(request.purpose);
     let weight = |one: &Provision| base.and(one.specificity(request.purpose));
     let permits: Vec<&Provision> = exceptions.iter().copied().filter(|e| is_permit(e)).collect();
@@ -108,6 +112,7 @@ fn say(directive: &ConsentDirective, request: &Request<'_>) -> Option<Say> {
             limit(&mut restrictions, &allowed);
             decided(Some(Effect::Permit), permit, restrictions)
         }
+        (None, Effect::Permit, _) if root.never => decided(None, root, restrictions),
         (None, Effect::Permit, _) => {
             limit(&mut restrictions, &[&root.labels]);
             decided(Some(Effect::Permit), root, restrictions)

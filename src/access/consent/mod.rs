@@ -9,3 +9,6 @@ pub use book::{ConsentBook, ConsentError, Recorded};
 pub use directive::ConsentDirective;
 pub use policy::{ConsentSettings, DefaultPolicy, Unlabelled};
 pub use told::{ConsentPatient, InvalidConsent, ToldConsent};
+
+#[cfg(test)]
+mod tests;
