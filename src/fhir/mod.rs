@@ -5,10 +5,12 @@
 //! about. Unknown elements and decimals so survive as the source wrote them (`3.10` stays `3.10`).
 
 pub mod bundle;
+pub mod dates;
 pub mod outcome;
 pub mod patient;
 pub mod reference;
 mod resource;
+pub mod search;
 pub mod subject;
 
 pub use bundle::Bundle;
