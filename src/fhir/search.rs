@@ -117,7 +117,7 @@ impl SearchParameter {
             return Err(InvalidSearch::TooManyValues(name.to_owned()));
         }
         let (modifier, chain) = read_suffix(name, &key[name_bytes..])?;
-        Ok(Self { name_bytes, modifier, chain, key, value })
+        Ok(Self { key, value, name_bytes, modifier, chain })
     }
 
     /// Its name, such as `code`.
@@ -262,14 +262,12 @@ impl<'a> SearchValue<'a> {
 
     /// Read as a token: `code`, `system|code`, `|code` or `system|`.
     pub fn token(self) -> Token<'a> {
-        let mut parts = split_unescaped(self.0, '|');
-        let first = parts.next().unwrap_or_default();
-        let Some(second) = parts.next() else {
+        let first = split_unescaped(self.0, '|').next().unwrap_or_default();
+        if first.len() == self.0.len() {
             return Token { system: TokenSystem::Any, code: Some(unescape(first)) };
-        };
-        // A third bar belongs to the code, as servers write `system|a|b` without escaping it.
-        let second =
-            &self.0[self.0.len() - second.len() - parts.map(|p| p.len() + 1).sum::<usize>()..];
+        }
+        // A second bar belongs to the code, as clients write `system|a|b` without escaping it.
+        let second = &self.0[first.len() + 1..];
         let system =
             if first.is_empty() { TokenSystem::None } else { TokenSystem::Is(unescape(first)) };
         Token { system, code: (!second.is_empty()).then(|| unescape(second)) }
