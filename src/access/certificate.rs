@@ -84,7 +84,7 @@ impl Revocations {
         let digits: Vec<u8> = hex.bytes().filter(|b| *b != b':').collect();
         let bad = || InvalidRevocations::Serial(hex.to_owned());
         // RFC 5280 §4.1.2.2: a serial number has at most 20 octets.
-        if digits.is_empty() || digits.len() % 2 != 0 || digits.len() > 40 {
+        if digits.is_empty() || !digits.len().is_multiple_of(2) || digits.len() > 40 {
             return Err(bad());
         }
         let serial: Option<Vec<u8>> = digits

@@ -154,19 +154,18 @@ impl Restrictions {
     /// Withholds what has this label. Withholding a degree of confidentiality withholds the higher
     /// ones too.
     pub(super) fn withhold(&mut self, label: &SecurityLabel) {
-        match label.confidentiality() {
-            Some(degree) => match degree.below() {
+        if let Some(degree) = label.confidentiality() {
+            match degree.below() {
                 Some(max) => self.limit(max),
                 None => self.nothing = true,
-            },
-            None => {
-                self.withheld.insert(label.clone());
-                // Neither contains the other, yet whoever hides one means both.
-                for (one, other) in [("ETH", "SUD"), ("SUD", "ETH")] {
-                    if label.system == ACT_CODE && label.code == one {
-                        self.withheld.insert(SecurityLabel::new(ACT_CODE, other));
-                    }
-                }
+            }
+            return;
+        }
+        self.withheld.insert(label.clone());
+        // Neither contains the other, yet whoever hides one means both.
+        for (one, other) in [("ETH", "SUD"), ("SUD", "ETH")] {
+            if label.system == ACT_CODE && label.code == one {
+                self.withheld.insert(SecurityLabel::new(ACT_CODE, other));
             }
         }
     }

@@ -257,7 +257,9 @@ impl Inner {
         let task = self.spawn(async move {
             let written = inner.write(&owed).await;
             if written.is_err() {
-                owed.into_iter().for_each(|row| inner.owe(row));
+                for row in owed {
+                    inner.owe(row);
+                }
             }
             written
         });

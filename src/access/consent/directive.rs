@@ -1,7 +1,7 @@
 use time::OffsetDateTime;
 
 use crate::access::{Requester, SecurityLabel};
-use crate::directory::Roster;
+use crate::directory::{Member, Roster};
 use crate::domain::{MemberCode, PurposeOfUse, RecordKey};
 
 /// One patient's consent as the exchange understands it: an FHIR R4 Consent in the shape of IHE PCF,
@@ -129,7 +129,7 @@ impl Actor {
         match self {
             Self::Member(code) => roster.member(code).map(|_| code),
             Self::Identifier(identifier) => {
-                roster.by_organization(identifier).map(|member| member.code())
+                roster.by_organization(identifier).map(Member::code)
             }
         }
     }

@@ -299,7 +299,7 @@ fn the_newer_consent_supersedes_under_the_same_policy_and_organization() {
 #[test]
 fn breaking_the_glass_overrides_a_consent_only_where_the_exchange_allows_it() {
     let check = |break_glass, default_policy, provision: &Value, purpose, expected: &str| {
-        let settings = ConsentSettings { break_glass, default_policy, ..Default::default() };
+        let settings = ConsentSettings { default_policy, break_glass, ..Default::default() };
         let decided = decide(&book(settings, std::slice::from_ref(provision)), "anne-ed", purpose);
         assert_eq!(outcome(decided), expected, "{break_glass} {default_policy:?} {purpose}");
     };
