@@ -5,7 +5,6 @@
 pub mod access;
 pub mod cli;
 pub mod directory;
-pub mod cli;
 pub mod domain;
 pub mod fhir;
 pub mod matching;

@@ -1,4 +1,5 @@
 //! The commands of `tessera`, one file each: arguments, one call, and what is printed.
 
+pub mod audit;
 pub mod certs;
-//! Commands: parse, call, render.
+pub mod member;

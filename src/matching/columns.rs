@@ -166,11 +166,8 @@ pub(crate) struct Local {
     more: Vec<More>,
 }
 
-static NO_LOCAL: Local = Local {
-    texts: [const { Vec::new() }; FIELDS],
-    family_parts: Vec::new(),
-    more: Vec::new(),
-};
+static NO_LOCAL: Local =
+    Local { texts: [const { Vec::new() }; FIELDS], family_parts: Vec::new(), more: Vec::new() };
 
 impl Columns {
     /// The number of a name, for tables of names known beforehand.
@@ -448,7 +445,11 @@ mod tests {
         assert_eq!(view.name(parts[0]), b"ZABRISKIE");
         assert_eq!(parts[1], view.family_parts(&columns.rows()[0].name)[1]);
         let bill = columns.probe(&row("Bill", "William"), &mut Local::clone(&local)).name;
-        let local = { let mut l = local.clone(); columns.probe(&row("Bill", "William"), &mut l); l };
+        let local = {
+            let mut l = local.clone();
+            columns.probe(&row("Bill", "William"), &mut l);
+            l
+        };
         let view = View::with_local(&columns, &local);
         assert!(view.are_nicknames(bill.given, bill.family));
         assert!(!view.are_nicknames(bill.given, probe.name.given));

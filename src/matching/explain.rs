@@ -120,10 +120,8 @@ fn kinds(scorer: &Scorer, comparison: &Comparison) -> Vec<Kind> {
     let largest = expected.iter().copied().fold(f32::MIN, f32::max);
     let shares = expected.map(|ln| f64::from(ln - largest).exp());
     let total: f64 = shares.iter().sum();
-    let kind = |class: Class| Kind {
-        kind: class.name(),
-        probability: shares[class as usize] / total,
-    };
+    let kind =
+        |class: Class| Kind { kind: class.name(), probability: shares[class as usize] / total };
     Class::ALL.into_iter().map(kind).collect()
 }
 
@@ -157,12 +155,12 @@ impl<'a> Values<'a> {
                 let id = if ssn.whole == 0 { ssn.last_four } else { ssn.whole };
                 self.text(Field::Ssn, id)
             }),
-            Attribute::Phone => both(chosen.phone, &|side, place| {
-                self.nth(Field::Phone, side.phones(), place)
-            }),
-            Attribute::Email => both(chosen.email, &|side, place| {
-                self.nth(Field::Email, side.emails(), place)
-            }),
+            Attribute::Phone => {
+                both(chosen.phone, &|side, place| self.nth(Field::Phone, side.phones(), place))
+            }
+            Attribute::Email => {
+                both(chosen.email, &|side, place| self.nth(Field::Email, side.emails(), place))
+            }
             Attribute::Location => both(chosen.place, &|side, place| {
                 side.places().nth(usize::from(place)).map(|p| self.place(p)).unwrap_or_default()
             }),

@@ -295,8 +295,7 @@ impl PairJudge {
         let mut local = Local::default();
         let (left, right) = self.rows(&mut local, a, b);
         let view = View::with_local(&self.population.columns, &local);
-        let (comparison, score) =
-            self.population.judge(view, view.side(&left), view.side(&right));
+        let (comparison, score) = self.population.judge(view, view.side(&left), view.side(&right));
         verdict(&self.population.model, &comparison, score)
     }
 

@@ -32,8 +32,8 @@ fn jaro_of_words(a: &[u8], b: &[u8]) -> f64 {
     let (mut taken_a, mut taken_b) = (0_u64, 0_u64);
     for (i, &byte) in a.iter().enumerate() {
         let last = (i + window + 1).min(b.len());
-        let found = (i.saturating_sub(window)..last)
-            .find(|&j| taken_b >> j & 1 == 0 && b[j] == byte);
+        let found =
+            (i.saturating_sub(window)..last).find(|&j| taken_b >> j & 1 == 0 && b[j] == byte);
         if let Some(j) = found {
             taken_a |= 1 << i;
             taken_b |= 1 << j;

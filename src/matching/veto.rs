@@ -83,10 +83,8 @@ pub(crate) fn find(pattern: Pattern, a: Side<'_>, b: Side<'_>) -> Vetoes {
         dates_allow && a.row.name.newborn.contradicts(b.row.name.newborn),
     );
     let (first, second) = (a.row.birth_order, b.row.birth_order);
-    vetoes.add(
-        Veto::BirthOrderConflict,
-        dates_allow && first != 0 && second != 0 && first != second,
-    );
+    vetoes
+        .add(Veto::BirthOrderConflict, dates_allow && first != 0 && second != 0 && first != second);
     vetoes
 }
 

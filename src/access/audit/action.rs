@@ -9,7 +9,7 @@ use crate::domain::{EnterpriseId, PurposeOfUse, RequestId};
 pub struct AuditStart {
     /// The request that it is part of.
     pub request_id: RequestId,
-    /// Who asks; `None` where authentication itself failed.
+    /// Who asks; `None` where authentication itself failed, and for a command on this machine.
     pub requester: Option<Arc<Requester>>,
     /// Where from; `None` for a command on this machine.
     pub client_address: Option<IpAddr>,

@@ -285,8 +285,12 @@ impl<'a> Facts<'a> {
             Pattern::Query | Pattern::Write => (source, destination),
             Pattern::Read => (destination, source),
         };
+        let nobody = match start.client_address {
+            Some(_) => "not authenticated",
+            None => "a command on the gateway's machine",
+        };
         let who = start.requester.as_ref().map_or_else(
-            || json!({ "display": "not authenticated" }),
+            || json!({ "display": nobody }),
             |requester| {
                 json!({
                     "identifier": { "value": requester.client_id() },

@@ -128,9 +128,7 @@ impl Actor {
     pub(super) fn member<'a>(&'a self, roster: &'a Roster) -> Option<&'a MemberCode> {
         match self {
             Self::Member(code) => roster.member(code).map(|_| code),
-            Self::Identifier(identifier) => {
-                roster.by_organization(identifier).map(Member::code)
-            }
+            Self::Identifier(identifier) => roster.by_organization(identifier).map(Member::code),
         }
     }
 

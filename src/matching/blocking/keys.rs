@@ -72,9 +72,8 @@ impl NameKeys {
     fn new(view: View<'_>, name: &NameRow, family_part: u32) -> Self {
         let (given, family) = (view.name(name.given), view.name(name.family));
         let initial = |text: &[u8]| text.first().map_or(0, |&b| u32::from(b));
-        let start = |text: &[u8]| {
-            text.iter().take(3).fold(0, |packed, &b| packed << 8 | u32::from(b))
-        };
+        let start =
+            |text: &[u8]| text.iter().take(3).fold(0, |packed, &b| packed << 8 | u32::from(b));
         Self {
             given: name.given,
             family: name.family,

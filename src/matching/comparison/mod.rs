@@ -64,12 +64,7 @@ impl Found {
 }
 
 /// Compares two records whose values `view` can read.
-pub(crate) fn compare(
-    view: View<'_>,
-    terms: &TermWeights,
-    a: Side<'_>,
-    b: Side<'_>,
-) -> Comparison {
+pub(crate) fn compare(view: View<'_>, terms: &TermWeights, a: Side<'_>, b: Side<'_>) -> Comparison {
     let mut result = Comparison {
         pattern: Pattern::EMPTY,
         frequency: [0.0; ATTRIBUTES],
@@ -120,7 +115,12 @@ fn location_agrees(level: u8) -> bool {
 }
 
 /// The best of all pairs of values, with where they stand. `better` ranks a level; the first best wins.
-fn best_of<A, B, I, J, F>(left: I, right: J, rank: impl Fn(u8) -> u8, compare: F) -> (Found, (u8, u8))
+fn best_of<A, B, I, J, F>(
+    left: I,
+    right: J,
+    rank: impl Fn(u8) -> u8,
+    compare: F,
+) -> (Found, (u8, u8))
 where
     I: Iterator<Item = A> + Clone,
     J: Iterator<Item = B> + Clone,

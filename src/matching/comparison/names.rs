@@ -230,10 +230,8 @@ impl Pair<'_> {
             return Found::at(family::IN_GIVEN);
         }
         let (x, y) = (self.text(a.family), self.text(b.family));
-        let near = Found {
-            level: family::NEAR,
-            frequency: self.terms.similar_family(a.family, b.family),
-        };
+        let near =
+            Found { level: family::NEAR, frequency: self.terms.similar_family(a.family, b.family) };
         if within_one_edit(x, y) && x.len().min(y.len()) >= ONE_EDIT_LENGTH_MIN {
             return near;
         }

@@ -54,14 +54,19 @@ pub(super) fn compare_namespaced(
     a: impl Iterator<Item = u32> + Clone,
     b: impl Iterator<Item = u32> + Clone,
 ) -> (Found, (u8, u8)) {
-    best_of(a, b, |level| level, |x, y| {
-        if x == 0 || y == 0 {
-            return Found::MISSING;
-        }
-        if x == y {
-            return Found::at(number::SAME);
-        }
-        let namespace = |id| namespace_of(view.text(Field::Number, id));
-        if namespace(x) == namespace(y) { Found::at(number::DIFFERENT) } else { Found::MISSING }
-    })
+    best_of(
+        a,
+        b,
+        |level| level,
+        |x, y| {
+            if x == 0 || y == 0 {
+                return Found::MISSING;
+            }
+            if x == y {
+                return Found::at(number::SAME);
+            }
+            let namespace = |id| namespace_of(view.text(Field::Number, id));
+            if namespace(x) == namespace(y) { Found::at(number::DIFFERENT) } else { Found::MISSING }
+        },
+    )
 }

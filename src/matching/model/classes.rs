@@ -62,10 +62,9 @@ impl Class {
             Self::Match => false,
             Self::Household => matches!(attribute, Attribute::MiddleName | Attribute::RecordNumber),
             Self::Twin | Self::JuniorSenior => matches!(attribute, Attribute::RecordNumber),
-            Self::Namesake => !matches!(
-                attribute,
-                Attribute::GivenName | Attribute::Sex | Attribute::FamilyName
-            ),
+            Self::Namesake => {
+                !matches!(attribute, Attribute::GivenName | Attribute::Sex | Attribute::FamilyName)
+            }
         }
     }
 }

@@ -60,7 +60,11 @@ struct FrequenciesFile {
 pub(super) fn read(text: &str) -> Result<Model, InvalidModel> {
     let file: ModelFile = serde_json::from_str(text)?;
     let positive = |value: f64, what| {
-        if value.is_finite() && value > 0.0 { Ok(value) } else { Err(InvalidModel::OutOfRange(what)) }
+        if value.is_finite() && value > 0.0 {
+            Ok(value)
+        } else {
+            Err(InvalidModel::OutOfRange(what))
+        }
     };
     let mut costs = [1.0; CLASSES];
     let mut classes = Vec::with_capacity(CLASSES);
@@ -110,8 +114,7 @@ fn read_levels(
 ) -> Result<Box<[[f64; LEVELS]; ATTRIBUTES]>, InvalidModel> {
     let mut table = Box::new([[0.0; LEVELS]; ATTRIBUTES]);
     for attribute in Attribute::ALL {
-        let wrong =
-            || InvalidModel::Levels { class: class.name(), attribute: attribute.name() };
+        let wrong = || InvalidModel::Levels { class: class.name(), attribute: attribute.name() };
         let told = levels.get(attribute.name()).ok_or_else(wrong)?;
         if told.len() != attribute.levels().len() {
             return Err(wrong());

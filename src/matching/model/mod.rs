@@ -152,10 +152,8 @@ pub(crate) fn listed_names(
     /// Names rarer than this could point at a person.
     const COUNT_MIN: u32 = 20;
     let lexicon = columns.lexicon(Field::Name);
-    let mut names: Vec<(u32, f64)> = (1..lexicon.len() as u32)
-        .filter(|&id| count(id) > 0)
-        .map(|id| (id, share(id)))
-        .collect();
+    let mut names: Vec<(u32, f64)> =
+        (1..lexicon.len() as u32).filter(|&id| count(id) > 0).map(|id| (id, share(id))).collect();
     names.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     let listed = names.iter().take(LISTED_MAX).filter(|(id, _)| count(*id) >= COUNT_MIN).count();
     let (rest_mass, rest_squares) = names[listed..]

@@ -141,9 +141,7 @@ const MATCH: &Table = &[
     (Attribute::SocialSecurity, &[0.015, 0.005, 0.02, 0.95, 0.95, 0.03]),
     (
         Attribute::Phone,
-        &[
-            0.37, 0.03, 0.582, 0.018, 0.53, 0.02, 0.4365, 0.0135, 0.23, 0.02, 0.7275, 0.0225,
-        ],
+        &[0.37, 0.03, 0.582, 0.018, 0.53, 0.02, 0.4365, 0.0135, 0.23, 0.02, 0.7275, 0.0225],
     ),
     (Attribute::Email, &[0.1, 0.05, 0.85]),
     (Attribute::Location, &[0.1, 0.05, 0.03, 0.02, 0.08, 0.02, 0.10, 0.55, 0.03]),
@@ -153,9 +151,8 @@ const MATCH: &Table = &[
 
 const KIN_LOCATION: &[f64] = &[0.05, 0.05, 0.05, 0.01, 0.05, 0.02, 0.10, 0.65, 0.02];
 const KIN_EMAIL: &[f64] = &[0.97, 0.02, 0.01];
-const KIN_PHONE: &[f64] = &[
-    0.59, 0.01, 0.388, 0.012, 0.79, 0.01, 0.194, 0.006, 0.49, 0.01, 0.485, 0.015,
-];
+const KIN_PHONE: &[f64] =
+    &[0.59, 0.01, 0.388, 0.012, 0.79, 0.01, 0.194, 0.006, 0.49, 0.01, 0.485, 0.015];
 const KIN_IDENTIFIER: &[f64] = &[0.98, 0.02];
 
 /// Two people of one household.
@@ -206,9 +203,7 @@ const TWIN: &Table = &[
     (Attribute::SocialSecurity, &[0.95, 0.01, 0.02, 0.02, 0.02, 0.98]),
     (
         Attribute::Phone,
-        &[
-            0.49, 0.01, 0.485, 0.015, 0.59, 0.01, 0.388, 0.012, 0.39, 0.01, 0.582, 0.018,
-        ],
+        &[0.49, 0.01, 0.485, 0.015, 0.59, 0.01, 0.388, 0.012, 0.39, 0.01, 0.582, 0.018],
     ),
     (Attribute::Email, KIN_EMAIL),
     (Attribute::Location, KIN_LOCATION),
@@ -261,6 +256,10 @@ const NAMESAKE: &Table = &[
 mod bootstrap {
     #[test]
     fn write_start() {
-        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/config/model.json"), super::model().to_json()).expect("written");
+        std::fs::write(
+            concat!(env!("CARGO_MANIFEST_DIR"), "/config/model.json"),
+            super::model().to_json(),
+        )
+        .expect("written");
     }
 }

@@ -88,8 +88,21 @@ fn segment_words(folded: &str) -> Vec<String> {
 
 fn is_unit_word(word: &str) -> bool {
     const UNITS: &[&str] = &[
-        "APT", "UNIT", "#", "LOT", "STE", "SUITE", "RM", "ROOM", "FL", "APARTMENT", "TRLR", "SPC",
-        "BLDG", "FLOOR", "NO",
+        "APT",
+        "UNIT",
+        "#",
+        "LOT",
+        "STE",
+        "SUITE",
+        "RM",
+        "ROOM",
+        "FL",
+        "APARTMENT",
+        "TRLR",
+        "SPC",
+        "BLDG",
+        "FLOOR",
+        "NO",
     ];
     UNITS.contains(&word)
 }

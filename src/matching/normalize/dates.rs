@@ -84,11 +84,9 @@ pub(crate) fn parse_birth_date(text: &str) -> BirthDate {
         }
         (2, 4) => BirthDate::new(number(parts[0]), number(parts[1]), 0),
         (1, 4) => BirthDate::new(number(parts[0]), 0, 0),
-        (1, 8) if parts[0].is_ascii() => BirthDate::new(
-            number(&parts[0][..4]),
-            number(&parts[0][4..6]),
-            number(&parts[0][6..]),
-        ),
+        (1, 8) if parts[0].is_ascii() => {
+            BirthDate::new(number(&parts[0][..4]), number(&parts[0][4..6]), number(&parts[0][6..]))
+        }
         _ => BirthDate::NONE,
     }
 }

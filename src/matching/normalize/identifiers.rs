@@ -110,10 +110,7 @@ mod tests {
         };
         assert_eq!(read(IdentifierKind::Member, "urn:payer", "w-1"), "MEMBER|urn:payer\u{1f}W1");
         assert_eq!(read(IdentifierKind::Member, "", "w-1"), "");
-        assert_eq!(
-            read(IdentifierKind::MedicareBeneficiary, "x", "1EG4-TE5"),
-            "MBI|\u{1f}1EG4TE5"
-        );
+        assert_eq!(read(IdentifierKind::MedicareBeneficiary, "x", "1EG4-TE5"), "MBI|\u{1f}1EG4TE5");
         assert_eq!(read(IdentifierKind::Account, "urn:x", "7"), "");
         assert_eq!(read(IdentifierKind::Subscriber, "urn:payer", "W123"), "");
         assert_eq!(read(IdentifierKind::Passport, "urn:x", "PENDING"), "");

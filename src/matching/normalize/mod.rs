@@ -207,11 +207,7 @@ mod tests {
             names: vec![
                 Name { family: "Lee".into(), given: vec!["Ann".into()], ..Name::default() },
                 Name { family: "Poe".into(), name_use: NameUse::Maiden, ..Name::default() },
-                Name {
-                    family: "Hidden".into(),
-                    name_use: NameUse::Anonymous,
-                    ..Name::default()
-                },
+                Name { family: "Hidden".into(), name_use: NameUse::Anonymous, ..Name::default() },
                 Name { text: "Poe, Annie".into(), ..Name::default() },
             ],
             ..Demographics::default()

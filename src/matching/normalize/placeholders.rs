@@ -3,15 +3,44 @@
 
 /// Given names that name nobody.
 const GIVEN: &[&str] = &[
-    "UNKNOWN", "UNK", "UNKN", "NONE", "NA", "NULL", "NIL", "UNIDENTIFIED", "PATIENT", "NONAME",
-    "NOFIRSTNAME", "FNU", "ANONYMOUS", "TEST", "TESTING", "TESTPATIENT", "DUMMY", "TRAINING",
-    "SAMPLE", "FAKE", "NOTGIVEN", "UNNAMED", "REFUSED",
+    "UNKNOWN",
+    "UNK",
+    "UNKN",
+    "NONE",
+    "NA",
+    "NULL",
+    "NIL",
+    "UNIDENTIFIED",
+    "PATIENT",
+    "NONAME",
+    "NOFIRSTNAME",
+    "FNU",
+    "ANONYMOUS",
+    "TEST",
+    "TESTING",
+    "TESTPATIENT",
+    "DUMMY",
+    "TRAINING",
+    "SAMPLE",
+    "FAKE",
+    "NOTGIVEN",
+    "UNNAMED",
+    "REFUSED",
 ];
 
 /// Surnames that name nobody. Short: Doe, Test, Baby and None are real surnames.
 const FAMILY: &[&str] = &[
-    "UNKNOWN", "UNK", "UNKN", "UNIDENTIFIED", "NOLASTNAME", "LNU", "NULL", "NONAME", "ANONYMOUS",
-    "ZZTEST", "REFUSED",
+    "UNKNOWN",
+    "UNK",
+    "UNKN",
+    "UNIDENTIFIED",
+    "NOLASTNAME",
+    "LNU",
+    "NULL",
+    "NONAME",
+    "ANONYMOUS",
+    "ZZTEST",
+    "REFUSED",
 ];
 
 /// Whole names, given and family, used for people whose name is not known.
@@ -19,16 +48,39 @@ const WHOLE: &[(&str, &str)] = &[("JOHN", "DOE"), ("JANE", "DOE"), ("TEST", "PAT
 
 /// Address lines of people without one, without spaces.
 const STREET: &[&str] = &[
-    "UNKNOWN", "UNK", "NONE", "NA", "HOMELESS", "UNDOMICILED", "NOADDRESS", "NOFIXEDADDRESS",
-    "NOFIXEDABODE", "NFA", "GENERALDELIVERY", "TRANSIENT", "SHELTER", "REFUSED", "SAME",
+    "UNKNOWN",
+    "UNK",
+    "NONE",
+    "NA",
+    "HOMELESS",
+    "UNDOMICILED",
+    "NOADDRESS",
+    "NOFIXEDADDRESS",
+    "NOFIXEDABODE",
+    "NFA",
+    "GENERALDELIVERY",
+    "TRANSIENT",
+    "SHELTER",
+    "REFUSED",
+    "SAME",
 ];
 
 const CITY: &[&str] = &["UNKNOWN", "UNK", "NONE", "NA", "XX"];
 
 /// Local parts of mailboxes that reach nobody in particular.
 const MAILBOX: &[&str] = &[
-    "NOREPLY", "NOEMAIL", "NONE", "NA", "UNKNOWN", "TEST", "NOMAIL", "DECLINED", "REFUSED", "INFO",
-    "NO", "DONOTREPLY",
+    "NOREPLY",
+    "NOEMAIL",
+    "NONE",
+    "NA",
+    "UNKNOWN",
+    "TEST",
+    "NOMAIL",
+    "DECLINED",
+    "REFUSED",
+    "INFO",
+    "NO",
+    "DONOTREPLY",
 ];
 
 pub(super) fn given(token: &str) -> bool {
