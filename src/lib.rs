@@ -11,3 +11,6 @@ pub mod matching;
 pub mod storage;
 pub mod telemetry;
 pub mod tls;
+pub mod index;
+pub mod matching;
+pub mod storage;

@@ -1,12 +1,14 @@
 //! Reads the journal and its projections.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashMap};
 
 use futures_util::{Stream, TryStreamExt as _};
+use sqlx::QueryBuilder;
+use time::OffsetDateTime;
 
 use super::{
     JournalRow, PersonRow, Reader, ReviewTaskRow, SourceRecordRow, StorageError,
-    dialect::{Columns, SqlRow},
+    dialect::{Columns, Sql, SqlRow},
 };
 
 impl Reader {
@@ -35,6 +37,31 @@ impl Reader {
         .fetch_optional(self.pool())
         .await?;
         row.as_ref().map(journal_row).transpose()
+    }
+
+    /// The demographics that journal entries brought, JSON, and when; entries without any are
+    /// left out.
+    pub async fn told_demographics(
+        &self,
+        seqs: &[u64],
+    ) -> Result<HashMap<u64, (OffsetDateTime, String)>, StorageError> {
+        let mut told = HashMap::with_capacity(seqs.len());
+        for chunk in seqs.chunks(256) {
+            let mut query = QueryBuilder::<Sql>::new(
+                "SELECT seq, recorded_at, demographics FROM journal \
+                 WHERE demographics IS NOT NULL AND seq IN (",
+            );
+            let mut list = query.separated(", ");
+            for seq in chunk {
+                list.push_bind(*seq as i64);
+            }
+            query.push(")");
+            for row in query.build().fetch_all(self.pool()).await? {
+                let mut columns = Columns::of(&row, "journal");
+                told.insert(columns.count()?, (columns.time()?, columns.value()?));
+            }
+        }
+        Ok(told)
     }
 
     /// Up to `rows_max` review tasks in one state, oldest first, after task `after_no` (0 for the first).

@@ -1,0 +1,85 @@
+//! Rebuilds the memory from the journal. Nothing is scored: what was decided stands.
+
+use std::pin::pin;
+
+use futures_util::TryStreamExt as _;
+
+use crate::{
+    domain::Demographics,
+    matching::{Population, RecordNo},
+    storage::{JournalRow, Reader},
+};
+
+use super::{
+    IndexError, State,
+    decision::{CONFIRMED, FoldedDecision, REGISTERED, STALE, UPDATED},
+    linker::event_micros,
+    registry::{Change, Effect, Misfit, Registry},
+};
+
+pub(super) struct Folded {
+    pub(super) state: State,
+    pub(super) last_seq: u64,
+    pub(super) last_task_no: u64,
+}
+
+/// Folds the whole journal into an empty population.
+pub(super) async fn fold(reader: &Reader, population: Population) -> Result<Folded, IndexError> {
+    let state = State { population, registry: Registry::default() };
+    let mut folded = Folded { state, last_seq: 0, last_task_no: 0 };
+    let mut rows = pin!(reader.journal(0));
+    while let Some(row) = rows.try_next().await? {
+        let seq = folded.last_seq + 1;
+        if row.seq != seq || folded.fold(row).is_err() {
+            return Err(IndexError::DamagedJournal { seq });
+        }
+        folded.last_seq = seq;
+    }
+    tracing::info!(
+        entries = folded.last_seq,
+        records = folded.state.registry.records_total(),
+        persons = folded.state.registry.persons_total(),
+        "the journal is folded"
+    );
+    Ok(folded)
+}
+
+impl Folded {
+    fn fold(&mut self, row: JournalRow) -> Result<(), Misfit> {
+        let decision: FoldedDecision = serde_json::from_str(&row.decision).map_err(|_| Misfit)?;
+        let key = row.record.ok_or(Misfit)?;
+        let event_micros = event_micros(row.event_time, row.recorded);
+        let content = decision.content;
+        let demographics = row.demographics.as_deref();
+        let effect = match &*row.kind {
+            REGISTERED => Effect::Registered {
+                person: row.person.ok_or(Misfit)?,
+                entry: self.enter(demographics)?,
+                content,
+                event_micros,
+            },
+            UPDATED => Effect::Updated { entry: self.enter(demographics)?, content, event_micros },
+            CONFIRMED => Effect::Confirmed { event_micros },
+            STALE => {
+                let record_no = self.state.registry.find(&key).ok_or(Misfit)?;
+                Effect::Stale { told: content.told_at(record_no, event_micros) }
+            }
+            _ => return Err(Misfit),
+        };
+        let last_task = decision.tasks.last().map_or(0, |task| task.no);
+        self.last_task_no = self.last_task_no.max(last_task);
+        let change =
+            Change { seq: row.seq, recorded: row.recorded, key, effect, tasks: decision.tasks };
+        if let Some(superseded) = self.state.registry.apply(&change)? {
+            self.state.population.remove(superseded);
+        }
+        Ok(())
+    }
+
+    fn enter(&mut self, json: Option<&str>) -> Result<Option<RecordNo>, Misfit> {
+        let demographics: Demographics =
+            serde_json::from_str(json.ok_or(Misfit)?).map_err(|_| Misfit)?;
+        let enters = !demographics.identity_unknown;
+        Ok(enters.then(|| self.state.population.insert(&demographics)))
+    }
+}

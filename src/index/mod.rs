@@ -1,0 +1,135 @@
+//! The master patient index: which source records are one person, and how we came to think so.
+//!
+//! A fold over the journal of recorded decisions. [`Index::register`] decides about one record,
+//! makes the decision durable and only then lets anybody see it; [`Index::open`] folds what was
+//! decided and never scores again. One thread links, any number read.
+
+mod decision;
+mod fold;
+mod golden;
+mod judge;
+mod limits;
+mod linker;
+mod pending;
+mod query;
+mod registration;
+mod registry;
+mod review;
+mod survivorship;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    domain::Clock,
+    matching::{Model, Population},
+    storage::{Database, StorageError},
+};
+
+pub use golden::{GoldenView, Location};
+pub use limits::IndexLimits;
+pub use query::PersonMatch;
+pub use registration::{Outcome, Registered, Registration};
+pub use review::{ReviewTask, TaskKind};
+
+use linker::{Job, Linker};
+use registry::Registry;
+
+/// Why the index cannot answer. Never holds patient data.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum IndexError {
+    /// The decision could not be made durable, so nothing was decided.
+    #[error("the index could not store its decision")]
+    Storage(#[from] StorageError),
+    /// The journal cannot be folded; restore a backup.
+    #[error("the journal is damaged at entry {seq}")]
+    DamagedJournal {
+        /// The first entry that does not follow from those before it.
+        seq: u64,
+    },
+    /// The index was closed.
+    #[error("the index is closed")]
+    Closed,
+}
+
+/// The index, open. Cheap to share in an `Arc`.
+pub struct Index {
+    db: Database,
+    shared: Arc<Shared>,
+    limits: IndexLimits,
+    jobs: mpsc::Sender<Job>,
+    /// Answers once the linker's thread has ended.
+    ended: std::sync::Mutex<Option<oneshot::Receiver<()>>>,
+}
+
+/// What readers see and the linker changes.
+struct Shared(RwLock<State>);
+
+struct State {
+    /// Normalized records, also those that no commit has made visible yet.
+    population: Population,
+    /// Committed records and persons. What it does not know, nobody may see.
+    registry: Registry,
+}
+
+impl Shared {
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.0.read().expect(TORN)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.0.write().expect(TORN)
+    }
+}
+
+/// A memory that may be half changed must not answer who is who.
+const TORN: &str = "the linker never panics while it changes the memory";
+
+impl Index {
+    /// Folds the journal and starts the linker.
+    pub async fn open(
+        db: Database,
+        model: Arc<Model>,
+        limits: IndexLimits,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, IndexError> {
+        let model_version = model.version().to_owned();
+        let folded = fold::fold(db.reader(), Population::new(model)).await?;
+        let shared = Arc::new(Shared(RwLock::new(folded.state)));
+        let (jobs, queue) = mpsc::channel(limits.queue_max.max(1));
+        let (end, ended) = oneshot::channel();
+        let linker = Linker {
+            db: db.clone(),
+            shared: Arc::clone(&shared),
+            limits: limits.clone(),
+            clock,
+            model_version,
+            next_seq: folded.last_seq + 1,
+            next_task_no: folded.last_task_no + 1,
+        };
+        std::thread::Builder::new()
+            .name("index-linker".to_owned())
+            .spawn(move || {
+                linker.run(queue);
+                // Whoever waits for the end may have gone.
+                let _ = end.send(());
+            })
+            .map_err(|error| StorageError::Io(error.kind().to_string()))?;
+        Ok(Self { db, shared, limits, jobs, ended: std::sync::Mutex::new(Some(ended)) })
+    }
+
+    /// Takes no more registrations, finishes those under way and ends the linker. The database
+    /// stays open.
+    pub async fn close(&self) {
+        // The linker may have ended already; then there is nothing to wait for.
+        let _ = self.jobs.send(Job::Close).await;
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(ended) = ended {
+            let _ = ended.await;
+        }
+    }
+}

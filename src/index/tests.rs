@@ -1,0 +1,613 @@
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicI64, Ordering},
+};
+
+use futures_util::TryStreamExt as _;
+use proptest::prelude::*;
+use rstest::rstest;
+use tempfile::TempDir;
+use time::{Duration, OffsetDateTime, macros::datetime};
+
+use crate::{
+    access::{Clients, ConsentBook, ConsentSettings, Permit},
+    directory::{Directory, parse_members_toml},
+    domain::{
+        Address, Demographics, EnterpriseId, LocalId, MemberCode, Name, PartialDate, PurposeOfUse,
+        RecordKey, Sex,
+    },
+    matching::MatchGrade,
+    storage::{JournalRow, StorageSettings},
+};
+
+use super::*;
+
+const START: OffsetDateTime = datetime!(2026-03-05 12:00:00.000000789 UTC);
+
+/// Each look at it is a second later.
+#[derive(Default)]
+struct TickingClock(AtomicI64);
+
+impl Clock for TickingClock {
+    fn now(&self) -> OffsetDateTime {
+        START + Duration::seconds(self.0.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+struct World {
+    home: TempDir,
+    db: Database,
+    index: Index,
+}
+
+impl World {
+    async fn new() -> Self {
+        let home = tempfile::tempdir().expect("a temporary folder can be made");
+        Self::at(home, None, Model::default_model()).await
+    }
+
+    async fn at(home: TempDir, file_bytes_max: Option<u64>, model: Model) -> Self {
+        let path = home.path().join("tessera.db");
+        let settings = StorageSettings { file_bytes_max, ..StorageSettings::at(path) };
+        let db = Database::open(&settings).await.expect("the database opens");
+        let clock = Arc::new(TickingClock::default());
+        let limits = IndexLimits { batch_records_max: 16, ..IndexLimits::default() };
+        let index =
+            Index::open(db.clone(), Arc::new(model), limits, clock).await.expect("it opens");
+        Self { home, db, index }
+    }
+
+    async fn reopen(self, file_bytes_max: Option<u64>, model: Model) -> Self {
+        self.index.close().await;
+        self.db.close().await;
+        Self::at(self.home, file_bytes_max, model).await
+    }
+
+    async fn register(&self, key: &str, demographics: &Demographics) -> Registered {
+        self.index.register(telling(key, demographics)).await.expect("the disk is fine")
+    }
+
+    async fn journal(&self) -> Vec<JournalRow> {
+        self.db.reader().journal(0).try_collect().await.expect("the journal reads")
+    }
+
+    async fn tasks(&self) -> Vec<(TaskKind, EnterpriseId, Option<EnterpriseId>)> {
+        let tasks = self.index.review_tasks(0, 100).await.expect("tasks read");
+        tasks.into_iter().map(|task| (task.kind, task.person, task.other)).collect()
+    }
+
+    /// Everything that must survive a rebuild.
+    fn memory(&self) -> Memory {
+        let state = self.index.shared.read();
+        let registry = &state.registry;
+        let records_of = |id| {
+            let numbers = registry.records_of(id).iter().map(|&no| {
+                let record = registry.record(no);
+                let known = (record.version, record.current_seq, record.event_micros, record.since);
+                (registry.key(no), known, record.entry.is_some())
+            });
+            numbers.collect()
+        };
+        let persons = registry.person_ids().map(|id| (id, records_of(id))).collect();
+        Memory { persons, entries: state.population.len() }
+    }
+}
+
+type KnownRecord = (RecordKey, (u32, u64, i64, OffsetDateTime), bool);
+
+#[derive(Debug, PartialEq)]
+struct Memory {
+    persons: BTreeMap<EnterpriseId, Vec<KnownRecord>>,
+    entries: usize,
+}
+
+/// `north/1` is the record 1 of the member north.
+fn key(text: &str) -> RecordKey {
+    let (member, value) = text.split_once('/').expect("member/value");
+    RecordKey {
+        member: MemberCode::parse(member).expect("a legal code"),
+        local_id: LocalId::parse(&format!("urn:{member}"), value).expect("a legal identifier"),
+    }
+}
+
+fn telling(text: &str, demographics: &Demographics) -> Registration {
+    Registration {
+        record: key(text),
+        demographics: demographics.clone(),
+        event_time: None,
+        source_message: Some("MSG1".to_owned()),
+        fed_by: "north-feeder".to_owned(),
+    }
+}
+
+fn at(hour: i64, telling: Registration) -> Registration {
+    Registration { event_time: Some(START - Duration::hours(24 - hour)), ..telling }
+}
+
+fn patient(given: &str, family: &str, born: &str, street: &str, phone: &str) -> Demographics {
+    Demographics {
+        names: vec![Name {
+            family: family.to_owned(),
+            given: vec![given.to_owned()],
+            ..Name::default()
+        }],
+        birth_date: PartialDate::parse(born).ok(),
+        sex: Some(Sex::Female),
+        addresses: vec![Address {
+            lines: vec![street.to_owned()],
+            city: "Worcester".to_owned(),
+            state: "MA".to_owned(),
+            postal_code: "01609".to_owned(),
+            ..Address::default()
+        }],
+        phones: vec![phone.to_owned()],
+        ..Demographics::default()
+    }
+}
+
+fn imogen() -> Demographics {
+    patient("Imogen", "Thistlewood", "1951-11-23", "17 Larkspur Lane", "508-555-0142")
+}
+
+fn bertha() -> Demographics {
+    patient("Bertha", "Quackenbush", "1984-02-09", "903 Canal Street", "617-555-0190")
+}
+
+/// What a clerk mistypes: still the same woman beyond doubt.
+fn imogen_mistyped() -> Demographics {
+    patient("Imogen", "Thistelwood", "1951-11-23", "17 Larkspur Ln", "(508) 555-0142")
+}
+
+#[tokio::test]
+async fn one_patient_of_two_members_is_one_person() {
+    let world = World::new().await;
+    let first = world.register("north/1", &imogen()).await;
+    let other = world.register("north/2", &bertha()).await;
+    let second = world.register("south/1", &imogen_mistyped()).await;
+    assert_eq!(first.outcome, Outcome::Created);
+    assert_eq!(second.person, first.person);
+    assert_ne!(other.person, first.person);
+    let person = world.index.person(first.person).expect("she is known");
+    assert_eq!(person.records, [key("north/1"), key("south/1")]);
+    assert_eq!(world.index.person_of(&key("south/1")), Some(person));
+    assert_eq!(world.index.person_of(&key("south/2")), None);
+    assert_eq!(world.index.person(EnterpriseId::from_u128(1)), None);
+
+    let found = world.index.find(&imogen(), 5);
+    assert_eq!(found[0].person.id, first.person);
+    assert_eq!(found[0].verdict.grade, MatchGrade::Certain);
+    assert!(found.iter().all(|found| found.person.id != other.person));
+    assert_eq!(world.index.find(&imogen(), 0).len(), 0);
+}
+
+#[tokio::test]
+async fn the_journal_tells_why() {
+    let world = World::new().await;
+    let first = world.register("north/1", &imogen()).await;
+    world.register("south/1", &imogen_mistyped()).await;
+    let journal = world.journal().await;
+    assert_eq!(journal.iter().map(|row| row.seq).collect::<Vec<_>>(), [1, 2]);
+    let decision: serde_json::Value =
+        serde_json::from_str(&journal[1].decision).expect("a decision is JSON");
+    assert_eq!(decision["link"], "certain");
+    assert_eq!(decision["evidence"][0]["person"], first.person.to_string());
+    assert_eq!(decision["evidence"][0]["grade"], "certain");
+    assert_eq!(decision["evidence"][0]["record"], 0);
+    assert!(decision["evidence"][0]["bits"].as_f64().is_some_and(|bits| bits > 0.0));
+    assert_eq!(decision["fed_by"], "north-feeder");
+    assert_eq!(decision["source_message"], "MSG1");
+    assert_eq!(journal[1].model_version, Model::default_model().version());
+    let told: Demographics = serde_json::from_str(
+        journal[1].demographics.as_deref().expect("a registration brings demographics"),
+    )
+    .expect("demographics are JSON");
+    assert!(told == imogen_mistyped(), "as told, not as normalized");
+}
+
+#[tokio::test]
+async fn the_same_content_again_writes_nothing() {
+    let world = World::new().await;
+    let first = world.register("north/1", &imogen()).await;
+    let again = world.register("north/1", &imogen()).await;
+    assert_eq!(again, Registered { outcome: Outcome::Unchanged, ..first });
+    assert_eq!(world.journal().await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_update_keeps_the_person_and_replaces_what_is_known() {
+    let world = World::new().await;
+    let first = world.register("north/1", &imogen()).await;
+    let changed = world.register("north/1", &bertha()).await;
+    assert_eq!((changed.outcome, changed.record_version), (Outcome::Updated, 2));
+    assert_eq!(changed.person, first.person);
+    assert_eq!(world.index.find(&bertha(), 5)[0].person.id, first.person);
+    assert!(world.index.find(&imogen(), 5).is_empty(), "what was told before finds nobody");
+    assert!(world.tasks().await.is_empty(), "alone, a record has no link to be in doubt");
+}
+
+#[tokio::test]
+async fn an_update_that_speaks_against_its_link_is_put_in_doubt_once() {
+    let world = World::new().await;
+    let first = world.register("north/1", &imogen()).await;
+    world.register("south/1", &imogen_mistyped()).await;
+    let changed = world.register("south/1", &bertha()).await;
+    assert_eq!(changed.person, first.person, "the link stays until a steward decides");
+    assert_eq!(world.tasks().await, [(TaskKind::LinkInDoubt, first.person, None)]);
+    let again = Demographics { emails: vec!["b@example.org".to_owned()], ..bertha() };
+    assert_eq!(world.register("south/1", &again).await.tasks_raised, 0);
+    let world = world.reopen(None, Model::default_model()).await;
+    let again = Demographics { emails: vec!["b@example.com".to_owned()], ..bertha() };
+    assert_eq!(
+        world.register("south/1", &again).await.tasks_raised,
+        0,
+        "not after a restart either"
+    );
+}
+
+#[tokio::test]
+async fn an_update_that_still_agrees_raises_nothing() {
+    let world = World::new().await;
+    world.register("north/1", &imogen()).await;
+    world.register("south/1", &imogen_mistyped()).await;
+    let corrected = world.register("south/1", &imogen()).await;
+    assert_eq!((corrected.outcome, corrected.tasks_raised), (Outcome::Updated, 0));
+}
+
+#[tokio::test]
+async fn an_update_that_reveals_a_second_person_asks_a_steward() {
+    let world = World::new().await;
+    let first = world.register("north/1", &imogen()).await;
+    let other = world.register("south/1", &bertha()).await;
+    assert_ne!(first.person, other.person);
+    let revealed = world.register("south/1", &imogen()).await;
+    assert_eq!(revealed.person, other.person);
+    let expected = (TaskKind::PossibleDuplicatePersons, other.person, Some(first.person));
+    assert_eq!(world.tasks().await, [expected]);
+}
+
+/// Same household, same family name, born the same day; the given names differ.
+fn twin() -> Demographics {
+    Demographics {
+        names: vec![Name {
+            family: "Thistlewood".to_owned(),
+            given: vec!["Beatrice".to_owned()],
+            ..Name::default()
+        }],
+        ..imogen()
+    }
+}
+
+#[tokio::test]
+async fn what_is_only_possible_is_not_linked_but_asked() {
+    let world = World::new().await;
+    let first = world.register("north/1", &imogen()).await;
+    let second = world.register("south/1", &twin()).await;
+    assert_ne!(first.person, second.person);
+    let grade = world
+        .index
+        .find(&twin(), 5)
+        .into_iter()
+        .find(|found| found.person.id == first.person)
+        .map(|found| found.verdict.grade);
+    let asked = world.tasks().await;
+    // Whether twins are worth a look is the model's word; a look and a task go together.
+    match grade {
+        Some(MatchGrade::Possible | MatchGrade::Probable) => {
+            assert_eq!(asked, [(TaskKind::PossibleLink, second.person, Some(first.person))]);
+        }
+        None => assert!(asked.is_empty()),
+        other => panic!("twins must never be certain: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn two_certain_persons_are_linked_to_neither() {
+    let world = World::new().await;
+    let first = world.register("north/1", &imogen()).await;
+    let other = world.register("south/1", &bertha()).await;
+    // Bertha's record turns out to be Imogen's: two persons now agree with her for certain.
+    world.register("south/1", &imogen_mistyped()).await;
+    let third = world.register("east/1", &imogen()).await;
+    assert!(third.person != first.person && third.person != other.person);
+    assert_eq!(third.tasks_raised, 2);
+    let persons: Vec<_> = world.tasks().await.into_iter().skip(1).map(|task| task.2).collect();
+    assert!(persons.contains(&Some(first.person)) && persons.contains(&Some(other.person)));
+}
+
+#[tokio::test]
+async fn an_unknown_patient_is_held_out_of_matching_until_known() {
+    let world = World::new().await;
+    let first = world.register("north/1", &imogen()).await;
+    let unknown = Demographics { identity_unknown: true, ..imogen() };
+    let doe = world.register("south/1", &unknown).await;
+    assert_ne!(doe.person, first.person);
+    assert_eq!(world.index.find(&imogen(), 5).len(), 1);
+    let known = world.register("south/1", &imogen()).await;
+    assert_eq!(known.person, doe.person);
+    assert_eq!(known.tasks_raised, 1, "a steward is asked whether she is the known one");
+}
+
+#[tokio::test]
+async fn what_comes_late_is_kept_but_not_believed() {
+    let world = World::new().await;
+    let index = &world.index;
+    index.register(at(9, telling("north/1", &imogen()))).await.expect("room");
+    let late = at(8, telling("north/1", &bertha()));
+    let stale = index.register(late.clone()).await.expect("room");
+    assert_eq!((stale.outcome, stale.record_version), (Outcome::Stale, 1));
+    assert_eq!(index.find(&bertha(), 5).len(), 0);
+    assert_eq!(world.journal().await.len(), 2);
+    index.register(late.clone()).await.expect("room");
+    assert_eq!(world.journal().await.len(), 2, "a late message told twice is kept once");
+    // The same again, but as of ten: what held at half past nine is late by now.
+    let confirmed = index.register(at(11, telling("north/1", &imogen()))).await.expect("room");
+    assert_eq!(confirmed.outcome, Outcome::Unchanged);
+    let between = index.register(at(10, telling("north/1", &bertha()))).await.expect("room");
+    assert_eq!(between.outcome, Outcome::Stale);
+
+    let live = world.memory();
+    let world = world.reopen(None, Model::default_model()).await;
+    assert_eq!(world.memory(), live);
+    let again = world.index.register(late).await.expect("room");
+    assert_eq!(again.outcome, Outcome::Stale);
+    assert_eq!(world.journal().await.len(), 4);
+}
+
+#[tokio::test]
+async fn a_time_to_come_does_not_make_later_news_stale() {
+    let world = World::new().await;
+    let index = &world.index;
+    index.register(at(9_999, telling("north/1", &imogen()))).await.expect("room");
+    let next = at(24, telling("north/1", &bertha()));
+    let next = Registration { event_time: Some(START + Duration::minutes(1)), ..next };
+    let outcome = index.register(next).await.expect("room").outcome;
+    assert_eq!(outcome, Outcome::Updated);
+}
+
+#[tokio::test]
+async fn records_of_one_batch_find_each_other() {
+    let world = World::new().await;
+    let batch = vec![
+        telling("north/1", &imogen()),
+        telling("south/1", &imogen_mistyped()),
+        telling("north/1", &imogen()),
+        telling("south/1", &imogen()),
+        telling("east/1", &bertha()),
+    ];
+    let answers: Vec<Registered> = world
+        .index
+        .register_many(batch)
+        .await
+        .into_iter()
+        .map(|answer| answer.expect("the disk is fine"))
+        .collect();
+    let outcomes: Vec<_> = answers.iter().map(|answer| answer.outcome).collect();
+    use Outcome::{Created, Unchanged, Updated};
+    assert_eq!(outcomes, [Created, Created, Unchanged, Updated, Created]);
+    assert!(answers[..4].iter().all(|answer| answer.person == answers[0].person));
+    assert_ne!(answers[4].person, answers[0].person);
+    let journal: Vec<u64> = world.journal().await.iter().map(|row| row.seq).collect();
+    assert_eq!(journal, [1, 2, 3, 4]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn concurrent_feeders_never_make_two_persons_of_one() {
+    let world = World::new().await;
+    let index = Arc::new(world.index);
+    let feeders: Vec<_> = (0..64)
+        .map(|feeder| {
+            let index = Arc::clone(&index);
+            let member = ["north", "south"][feeder % 2];
+            let told = telling(&format!("{member}/{feeder}"), &imogen());
+            tokio::spawn(async move { index.register(told).await })
+        })
+        .collect();
+    for feeder in feeders {
+        feeder.await.expect("no feeder panics").expect("the disk is fine");
+    }
+    assert_eq!((index.records_total(), index.persons_total()), (64, 1));
+}
+
+#[tokio::test]
+async fn nobody_sees_what_is_not_committed() {
+    let world = World::new().await;
+    world.index.shared.write().population.insert(&imogen());
+    assert!(world.index.find(&imogen(), 5).is_empty());
+    let first = world.register("north/1", &imogen()).await;
+    assert_eq!(first.outcome, Outcome::Created, "nor does the linker take it for somebody");
+}
+
+#[tokio::test]
+async fn a_failed_commit_leaves_the_memory_as_it_was() {
+    let home = tempfile::tempdir().expect("a temporary folder can be made");
+    let world = World::at(home, Some(300_000), Model::default_model()).await;
+    let first = world.register("north/1", &imogen()).await;
+    let before = world.memory();
+    let large = Demographics { emails: vec!["x".repeat(400_000)], ..imogen_mistyped() };
+    let failed = world
+        .index
+        .register_many(vec![
+            telling("south/1", &large),
+            telling("south/2", &bertha()),
+            telling("north/1", &bertha()),
+        ])
+        .await;
+    let full = Err(IndexError::Storage(StorageError::DiskFull));
+    assert_eq!(failed, vec![full; 3]);
+    assert_eq!(world.memory(), before);
+    assert!(world.index.find(&bertha(), 5).is_empty());
+    assert_eq!(world.index.find(&imogen(), 5)[0].person.id, first.person);
+    let small = world.register("south/1", &imogen_mistyped()).await;
+    assert_eq!((small.person, small.decision), (first.person, 2), "as if nothing had been");
+
+    let live = world.memory();
+    let world = world.reopen(None, Model::default_model()).await;
+    assert_eq!(world.memory(), live);
+    assert_eq!(world.register("south/2", &large).await.decision, 3);
+}
+
+#[tokio::test]
+async fn a_gap_in_the_journal_is_damage() {
+    let world = World::new().await;
+    world.register("north/1", &imogen()).await;
+    world.index.close().await;
+    let gap = JournalRow { seq: 3, ..world.journal().await[0].clone() };
+    world.db.write(vec![crate::storage::Write::Journal(gap)]).await.expect("room");
+    let clock = Arc::new(TickingClock::default());
+    let model = Arc::new(Model::default_model());
+    let opened = Index::open(world.db.clone(), model, IndexLimits::default(), clock).await;
+    assert_eq!(opened.err(), Some(IndexError::DamagedJournal { seq: 2 }));
+}
+
+#[tokio::test]
+async fn a_closed_index_takes_nothing_more() {
+    let world = World::new().await;
+    world.register("north/1", &imogen()).await;
+    world.index.close().await;
+    world.index.close().await;
+    let refused = world.index.register(telling("north/2", &bertha())).await;
+    assert_eq!(refused, Err(IndexError::Closed));
+    let refused = world.index.register_many(vec![telling("north/2", &bertha()); 40]).await;
+    assert_eq!(refused, vec![Err(IndexError::Closed); 40]);
+    assert_eq!(world.index.find(&imogen(), 5).len(), 1, "reading goes on");
+}
+
+fn permit(world: &World, person: EnterpriseId) -> Permit {
+    let members = r#"
+        [[member]]
+        code = "north"
+        name = "North"
+        organization = "urn:oid:1.2.3"
+        identifier_systems = ["urn:north"]
+        fhir_base = "https://north.example/fhir"
+        status = "active"
+    "#;
+    let clients = r#"
+        [[client]]
+        id = "er"
+        san_uris = ["urn:er"]
+        organization = { name = "ER", identifier = "urn:oid:1.2.4" }
+        roles = ["query"]
+        purposes = ["TREAT"]
+    "#;
+    let directory = Directory::in_memory(parse_members_toml(members).expect("a legal directory"));
+    let consents = ConsentBook::in_memory(ConsentSettings::default(), directory);
+    let clients = Clients::from_toml(clients).expect("a legal list of clients");
+    let requester = clients.on_this_machine("er").expect("it is listed");
+    let person = world.index.person(person).expect("the person is known");
+    consents
+        .decide(&requester, &person, PurposeOfUse::Treatment, START)
+        .expect("the default policy permits treatment")
+}
+
+#[tokio::test]
+async fn a_permit_locates_what_it_permits_and_nothing_that_came_later() {
+    let world = World::new().await;
+    let first = world.register("north/1", &imogen()).await;
+    world.register("south/1", &imogen_mistyped()).await;
+    let permit = permit(&world, first.person);
+    world.register("east/1", &imogen()).await;
+    let moved = Demographics { phones: vec!["508-555-0199".to_owned()], ..imogen() };
+    world.register("north/1", &moved).await;
+    let located = world.index.locate(&permit).await.expect("the journal reads");
+    let records: Vec<_> = located.iter().map(|location| location.record.clone()).collect();
+    assert_eq!(records, [key("north/1"), key("south/1")]);
+    assert!(located[0].demographics == moved, "as fed last");
+    assert!(located[0].since < located[1].since && located[1].told < located[0].told);
+    let golden = world.index.golden(&permit).await.expect("it reads").expect("she has records");
+    assert_eq!(golden.person, first.person);
+    assert_eq!(golden.records, records);
+    assert_eq!(golden.demographics.phones, ["508-555-0199", "(508) 555-0142"]);
+    assert_eq!(golden.updated, located[0].told);
+}
+
+/// One telling of one of a few people, as mistyped as feeds are.
+fn tellings() -> impl Strategy<Value = Vec<Registration>> {
+    let given = prop::sample::select(vec!["Imogen", "Imogene", "Bertha", "Beatrice"]);
+    let family = prop::sample::select(vec!["Thistlewood", "Thistelwood", "Quackenbush"]);
+    let born = prop::sample::select(vec!["1951-11-23", "1951-11-32", "1984-02-09", "1951"]);
+    let street = prop::sample::select(vec!["17 Larkspur Lane", "903 Canal Street"]);
+    let phone = prop::sample::select(vec!["508-555-0142", "617-555-0190"]);
+    let member = prop::sample::select(vec!["north", "south", "east"]);
+    let told = (given, family, born, street, phone);
+    let one = (told, member, 0..6_u8, prop::option::of(0..24_i64), prop::bool::weighted(0.1));
+    prop::collection::vec(one, 1..40).prop_map(|tellings| {
+        let registration = |((given, family, born, street, phone), member, no, hour, unknown)| {
+            let told = patient(given, family, born, street, phone);
+            let told = Demographics { identity_unknown: unknown, ..told };
+            let telling = telling(&format!("{member}/{no}"), &told);
+            if let Some(hour) = hour { at(hour, telling) } else { telling }
+        };
+        tellings.into_iter().map(registration).collect()
+    })
+}
+
+/// A model to which the same person is that much more likely beforehand.
+fn other_model(matching_pairs: f64) -> Model {
+    let mut json: serde_json::Value =
+        serde_json::from_str(&Model::default_model().to_json()).expect("a model is JSON");
+    let classes = json["classes"].as_array_mut().expect("a model lists its classes");
+    let same = classes.iter_mut().find(|class| class["class"] == "match").expect("and this one");
+    same["pairs"] = matching_pairs.into();
+    Model::from_json(&json.to_string()).expect("only the number of pairs differs")
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn rebuilding_gives_the_persons_that_were_live(batches in prop::collection::vec(tellings(), 1..4)) {
+        tokio::runtime::Runtime::new().expect("threads can be made").block_on(async {
+            let mut world = World::new().await;
+            for batch in batches {
+                for answer in world.index.register_many(batch).await {
+                    answer.expect("the disk is fine");
+                }
+                let live = world.memory();
+                world = world.reopen(None, Model::default_model()).await;
+                assert_eq!(world.memory(), live);
+            }
+            check_projections(&world).await;
+        });
+    }
+}
+
+/// The tables say what the memory says.
+async fn check_projections(world: &World) {
+    let rows: Vec<_> = world.db.reader().source_records().try_collect().await.expect("they read");
+    let state = world.index.shared.read();
+    assert_eq!(rows.len(), state.registry.records_total());
+    for row in rows {
+        let record = state.registry.record(row.record_no);
+        assert_eq!(row.key, state.registry.key(row.record_no));
+        assert_eq!(row.person, state.registry.person_of(row.record_no));
+        assert_eq!((row.version, row.current_seq), (record.version, record.current_seq));
+    }
+    let persons = state.registry.persons_total();
+    drop(state);
+    let rows: Vec<_> = world.db.reader().persons().try_collect().await.expect("they read");
+    assert_eq!(rows.len(), persons);
+    for row in rows {
+        let state = world.index.shared.read();
+        assert_eq!(Some(row.created_seq), state.registry.created_seq(row.person));
+    }
+}
+
+#[rstest]
+#[case::who_links_nobody(1e-60)]
+#[case::who_links_everybody(1e60)]
+#[tokio::test]
+async fn another_model_does_not_touch_rebuilt_persons(#[case] matching_pairs: f64) {
+    let world = World::new().await;
+    for (no, told) in [imogen(), imogen_mistyped(), bertha(), twin(), imogen()].iter().enumerate() {
+        world.register(&format!("north/{no}"), told).await;
+    }
+    let live = world.memory();
+    assert!(live.persons.len() > 1 && live.persons.len() < 5, "some are linked, some are not");
+    let world = world.reopen(None, other_model(matching_pairs)).await;
+    assert_eq!(world.memory(), live);
+    // It does decide about what comes from now on.
+    let next = world.register("south/1", &imogen()).await;
+    assert!(!live.persons.contains_key(&next.person), "linked to nobody, or certain of several");
+    assert_eq!(next.tasks_raised > 1, matching_pairs > 1.0);
+}
