@@ -9,6 +9,7 @@ pub mod domain;
 pub mod fhir;
 pub mod matching;
 pub mod storage;
+pub mod record;
 pub mod telemetry;
 pub mod tls;
 pub mod index;

@@ -1,0 +1,290 @@
+//! The record as it is handed out.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Conflict, MergeContext, RecordIssue,
+    facts::Facts,
+    intake::Intake,
+    own_resources::{detected_issue, linkage, provenances},
+};
+use crate::domain::MemberCode;
+
+/// One person's record over all members that answered.
+pub struct MergedRecord {
+    originals: Vec<Original>,
+    groups: Vec<Vec<u32>>,
+    own: Vec<OwnResource>,
+    conflicts: Vec<Conflict>,
+    counts: Vec<Count>,
+    issues: Vec<RecordIssue>,
+    id_mappings: Vec<IdMapping>,
+}
+
+/// One resource of a member, under its gateway id and with references rewritten.
+#[derive(Clone)]
+pub struct Original {
+    /// Its type.
+    pub resource_type: String,
+    /// Its id in the exchange: `<member>.<original id>`.
+    pub gateway_id: String,
+    /// Whose it is.
+    pub member: MemberCode,
+    /// Its id at the member, where it has one.
+    pub source_id: Option<String>,
+    /// Its JSON.
+    pub json: String,
+    /// Its part in the record.
+    pub role: Role,
+}
+
+/// The part a resource plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It alone tells its fact.
+    Single,
+    /// It is shown for its group.
+    Representative,
+    /// Its fact is shown by another; it can be read under its own id.
+    Alternate,
+}
+
+/// A resource that the exchange says itself: Linkage, DetectedIssue or Provenance.
+#[derive(Clone)]
+pub struct OwnResource {
+    /// Its type.
+    pub resource_type: &'static str,
+    /// Its id, without a dot, so that it is never taken for a member's.
+    pub id: String,
+    /// Its JSON.
+    pub json: String,
+}
+
+/// One entry of an answer.
+#[derive(Clone, Copy)]
+pub struct Entry<'a> {
+    /// Resource type.
+    pub resource_type: &'a str,
+    /// Id in the exchange; `Type/id` is the path of its full URL.
+    pub id: &'a str,
+    /// Raw JSON.
+    pub json: &'a str,
+    /// Whether a member said it (`search.mode` match) or the exchange (include).
+    pub is_own: bool,
+}
+
+/// How many resources of one type a member sent, and where they went:
+/// `received = repeated + single + grouped`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// Who sent them.
+    pub member: MemberCode,
+    /// Their type.
+    pub resource_type: String,
+    /// All that came.
+    pub received: u64,
+    /// Sent again byte for byte under an id that had been sent.
+    pub repeated: u64,
+    /// Tell a fact alone.
+    pub single: u64,
+    /// Stand in a group.
+    pub grouped: u64,
+}
+
+/// What a hashed gateway id stands for. To be stored, since no one can compute it back.
+#[derive(Clone, PartialEq, Eq)]
+pub struct IdMapping {
+    /// The id in the exchange.
+    pub gateway_id: String,
+    /// Whose resource it is.
+    pub member: MemberCode,
+    /// Its type.
+    pub resource_type: String,
+    /// Its id there; `None` where it has none of its own, so that it lives in stored answers only.
+    pub source_id: Option<String>,
+}
+
+impl MergedRecord {
+    /// What an answer shows: singles and representatives by type and id, then what the exchange
+    /// says itself: DetectedIssue by danger, Linkage, Provenance.
+    pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        self.facts().chain(self.own())
+    }
+
+    /// Singles and representatives, by type and id: one resource for each fact.
+    pub fn facts(&self) -> impl Iterator<Item = Entry<'_>> {
+        self.originals
+            .iter()
+            .filter(|original| original.role != Role::Alternate)
+            .map(Original::entry)
+    }
+
+    /// What the exchange says itself.
+    pub fn own(&self) -> impl Iterator<Item = Entry<'_>> {
+        self.own.iter().map(|own| Entry {
+            resource_type: own.resource_type,
+            id: &own.id,
+            json: &own.json,
+            is_own: true,
+        })
+    }
+
+    /// Everything the members sent, each once, by type and gateway id.
+    pub fn originals(&self) -> &[Original] {
+        &self.originals
+    }
+
+    /// One of them by type and gateway id.
+    pub fn original(&self, resource_type: &str, gateway_id: &str) -> Option<&Original> {
+        let key = (resource_type, gateway_id);
+        let found = self.originals.binary_search_by(|original| {
+            (&*original.resource_type, &*original.gateway_id).cmp(&key)
+        });
+        found.ok().and_then(|place| self.originals.get(place))
+    }
+
+    /// Groups of resources that tell one fact, the representative first.
+    pub fn groups(&self) -> impl Iterator<Item = Vec<&Original>> {
+        self.groups.iter().map(|group| {
+            group.iter().filter_map(|place| self.originals.get(*place as usize)).collect()
+        })
+    }
+
+    /// Contradictions between sources, most dangerous first.
+    pub fn conflicts(&self) -> &[Conflict] {
+        &self.conflicts
+    }
+
+    /// Counts by member and type, for the completeness statement.
+    pub fn counts(&self) -> &[Count] {
+        &self.counts
+    }
+
+    /// Oddities, for the completeness statement.
+    pub fn issues(&self) -> &[RecordIssue] {
+        &self.issues
+    }
+
+    /// Hashed ids and what they stand for, to be stored with the answer.
+    pub fn id_mappings(&self) -> &[IdMapping] {
+        &self.id_mappings
+    }
+}
+
+impl Original {
+    fn entry(&self) -> Entry<'_> {
+        Entry {
+            resource_type: &self.resource_type,
+            id: &self.gateway_id,
+            json: &self.json,
+            is_own: false,
+        }
+    }
+}
+
+/// Puts the record together.
+pub(super) fn compose(
+    context: &MergeContext,
+    intake: Intake,
+    facts: Facts,
+    representatives: Vec<u32>,
+    conflicts: Vec<Conflict>,
+) -> MergedRecord {
+    let mut groups = facts.groups;
+    for (group, first) in groups.iter_mut().zip(&representatives) {
+        group.sort_by_key(|place| (place != first, *place));
+    }
+    let mut roles = vec![Role::Single; intake.told.len()];
+    for group in &groups {
+        for (i, place) in group.iter().enumerate() {
+            if let Some(role) = roles.get_mut(*place as usize) {
+                *role = if i == 0 { Role::Representative } else { Role::Alternate };
+            }
+        }
+    }
+    let counts = counts(&intake, &roles);
+    let mut own: Vec<OwnResource> =
+        conflicts.iter().map(|conflict| detected_issue(context, conflict)).collect();
+    own.extend(groups.iter().map(|group| linkage(context, &intake, group)));
+    own.extend(provenances(context, &intake));
+    let mut issues = intake.issues.clone();
+    for (kind, resource_type) in facts.unbounded {
+        issues.extend(intake.members.iter().map(|member| RecordIssue {
+            kind,
+            member: member.code.clone(),
+            resource_type: resource_type.clone(),
+            gateway_id: String::new(),
+        }));
+    }
+    issues.sort();
+    let id_mappings = mappings(&intake);
+    let originals = originals(intake, &roles);
+    MergedRecord { originals, groups, own, conflicts, counts, issues, id_mappings }
+}
+
+/// The only resource of an intake of one.
+pub(super) fn first_original(intake: Intake) -> Option<Original> {
+    let roles = vec![Role::Single; intake.told.len()];
+    originals(intake, &roles).into_iter().next()
+}
+
+fn originals(intake: Intake, roles: &[Role]) -> Vec<Original> {
+    let members = intake.members;
+    intake
+        .told
+        .into_iter()
+        .zip(roles)
+        .filter_map(|(told, role)| {
+            Some(Original {
+                resource_type: told.resource.resource_type().to_owned(),
+                gateway_id: told.gateway_id,
+                member: members.get(usize::from(told.member))?.code.clone(),
+                source_id: told.resource.id().map(str::to_owned),
+                json: told.json,
+                role: *role,
+            })
+        })
+        .collect()
+}
+
+fn counts(intake: &Intake, roles: &[Role]) -> Vec<Count> {
+    let mut counts: BTreeMap<(u16, &str), Count> = BTreeMap::new();
+    let told = intake.told.iter().zip(roles).map(|(told, role)| {
+        let single = u64::from(*role == Role::Single);
+        ((told.member, told.resource.resource_type()), [1, 0, single, 1 - single])
+    });
+    let again = intake.repeated.iter().map(|((member, resource_type), times)| {
+        ((*member, resource_type.as_str()), [*times, *times, 0, 0])
+    });
+    for ((member, resource_type), [received, repeated, single, grouped]) in told.chain(again) {
+        let Some(sender) = intake.members.get(usize::from(member)) else { continue };
+        let count = counts.entry((member, resource_type)).or_insert_with(|| Count {
+            member: sender.code.clone(),
+            resource_type: resource_type.to_owned(),
+            received: 0,
+            repeated: 0,
+            single: 0,
+            grouped: 0,
+        });
+        count.received += received;
+        count.repeated += repeated;
+        count.single += single;
+        count.grouped += grouped;
+    }
+    counts.into_values().collect()
+}
+
+fn mappings(intake: &Intake) -> Vec<IdMapping> {
+    intake
+        .hashed
+        .iter()
+        .filter_map(|(gateway_id, hashed)| {
+            Some(IdMapping {
+                gateway_id: gateway_id.clone(),
+                member: intake.members.get(usize::from(hashed.member))?.code.clone(),
+                resource_type: hashed.resource_type.clone(),
+                source_id: hashed.source_id.clone(),
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,427 @@
+//! What a resource says, read once, and compared pair by pair under its type's rule.
+
+use std::{borrow::Cow, cell::OnceCell};
+
+use super::{
+    clinical_time::{ClinicalTime, TimeAgreement},
+    code::{Code, agree, codes, folded, known_system},
+    rule::{Clock, Rule},
+    rules::SERIAL,
+    value::Value,
+};
+use crate::record::element::Element;
+
+/// A business identifier: its type where told, its namespace, its value.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(in crate::record) struct BusinessId<'a> {
+    kind: String,
+    pub(in crate::record) system: Cow<'a, str>,
+    pub(in crate::record) value: Cow<'a, str>,
+}
+
+/// The head of one resource, as its rule reads it.
+pub(in crate::record) struct Fact<'a> {
+    pub(in crate::record) rule: &'static Rule,
+    resource: Element<'a>,
+    pub(in crate::record) identifiers: Vec<BusinessId<'a>>,
+    pub(in crate::record) codes: Vec<Code<'a>>,
+    times: Vec<Option<ClinicalTime>>,
+    negated: bool,
+    /// Targets of the rule's links, by place in the intake; empty where unresolved.
+    links: Vec<Vec<u32>>,
+    content: OnceCell<Content<'a>>,
+}
+
+struct Content<'a> {
+    same: Vec<Option<Value<'a>>>,
+    compatible: Vec<Option<Value<'a>>>,
+    preferred: Vec<Option<Value<'a>>>,
+    /// Preliminary, or a correction: its value may differ from its other telling's.
+    in_flux: bool,
+}
+
+/// How two resources stand to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::record) enum Verdict {
+    Different,
+    Same(Evidence),
+    /// One denies what the other states.
+    Opposed,
+}
+
+/// What ties two resources, strongest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(in crate::record) enum Evidence {
+    /// A shared business identifier.
+    Identifier,
+    /// The content, and all that else could tell two candidates apart.
+    Whole,
+    /// The content.
+    Content,
+    /// The content, one telling less precise in time.
+    Vague,
+}
+
+/// Finds resources by reference, as their sender meant it.
+pub(in crate::record) trait Resolve<'a> {
+    /// The resource behind a reference, contained ones included.
+    fn resource(&self, from: Element<'a>, reference: &str) -> Option<Element<'a>>;
+    /// Its place in the intake.
+    fn place(&self, reference: &str) -> Option<u32>;
+}
+
+impl<'a> Fact<'a> {
+    pub(in crate::record) fn read(
+        json: &'a str,
+        rule: &'static Rule,
+        resolve: &impl Resolve<'a>,
+    ) -> Self {
+        let resource = Element::new(json);
+        Self {
+            rule,
+            resource,
+            identifiers: identifiers(resource, rule),
+            codes: what(resource, rule, resolve),
+            times: rule.when.iter().map(|slot| first_time(resource, slot)).collect(),
+            negated: is_negated(resource, rule),
+            links: rule.links.iter().map(|path| targets(resource, path, resolve)).collect(),
+            content: OnceCell::new(),
+        }
+    }
+
+    /// The span in which it may have happened, in seconds since 1970, wide enough for its clock;
+    /// everything where it has no time.
+    pub(in crate::record) fn window(&self) -> (i64, i64) {
+        let slack = match self.rule.clock {
+            Clock::Timeless => return (i64::MIN, i64::MAX),
+            Clock::Moment => 0,
+            Clock::Minute => 60,
+            Clock::Day => 86_400 + 14 * 3600,
+        };
+        let Some(time) = self.times.iter().flatten().next() else { return (i64::MIN, i64::MAX) };
+        let (from, to) = time.window();
+        (from - slack, to + slack)
+    }
+
+    /// Whether it can be tied to anything at all by its content.
+    pub(in crate::record) fn has_content_key(&self) -> bool {
+        self.rule.by_content && !self.codes.is_empty()
+    }
+
+    /// How two resources of two members stand to each other. `labels` holds the group of every
+    /// place already grouped, `counterpart` whether a group has a resource of a place's member.
+    pub(in crate::record) fn compare(&self, other: &Self, links: &impl LinkView) -> Verdict {
+        let shared = match shared_identifier(&self.identifiers, &other.identifiers) {
+            Shared::Contradicted => return Verdict::Different,
+            Shared::Yes => true,
+            Shared::No => false,
+        };
+        if !shared && !(self.has_content_key() && other.has_content_key()) {
+            return Verdict::Different;
+        }
+        let coded = match (self.codes.is_empty(), other.codes.is_empty()) {
+            (true, true) => true,
+            (false, false) => agree(&self.codes, &other.codes),
+            _ => false,
+        };
+        if !coded {
+            return Verdict::Different;
+        }
+        let time = self.time_agreement(other, shared);
+        if time == TimeAgreement::Different {
+            return Verdict::Different;
+        }
+        let linked = self.links_agree(other, links);
+        let content = self.content_agrees(other);
+        if shared {
+            let correction = self.content().in_flux || other.content().in_flux;
+            if !content && !correction {
+                return Verdict::Different;
+            }
+        } else if !content || linked == Linked::No || !self.has_needed(other, linked) {
+            return Verdict::Different;
+        }
+        if self.negated != other.negated {
+            return Verdict::Opposed;
+        }
+        Verdict::Same(if shared {
+            Evidence::Identifier
+        } else if time == TimeAgreement::Vague {
+            Evidence::Vague
+        } else if linked == Linked::Yes || self.preferred_agree(other) {
+            Evidence::Whole
+        } else {
+            Evidence::Content
+        })
+    }
+
+    fn time_agreement(&self, other: &Self, shared: bool) -> TimeAgreement {
+        if self.rule.clock == Clock::Timeless {
+            return TimeAgreement::Exact;
+        }
+        for (a, b) in self.times.iter().zip(&other.times) {
+            match (a, b) {
+                (None, None) => {}
+                (Some(a), Some(b)) => return on_clock(*a, *b, self.rule.clock),
+                // One tells it and one does not: an identifier is enough, content is not.
+                _ => return if shared { TimeAgreement::Vague } else { TimeAgreement::Different },
+            }
+        }
+        if shared { TimeAgreement::Vague } else { TimeAgreement::Different }
+    }
+
+    fn content_agrees(&self, other: &Self) -> bool {
+        let (a, b) = (self.content(), other.content());
+        let same = a.same.iter().zip(&b.same).all(|pair| match pair {
+            (None, None) => true,
+            (Some(a), Some(b)) => a.agrees(b),
+            _ => false,
+        });
+        same && a.compatible.iter().zip(&b.compatible).all(|pair| match pair {
+            (Some(a), Some(b)) => a.agrees(b),
+            _ => true,
+        })
+    }
+
+    fn preferred_agree(&self, other: &Self) -> bool {
+        let (a, b) = (self.content(), other.content());
+        a.preferred.iter().zip(&b.preferred).all(|pair| match pair {
+            (None, None) => true,
+            (Some(a), Some(b)) => a.agrees(b),
+            _ => false,
+        })
+    }
+
+    fn has_needed(&self, other: &Self, linked: Linked) -> bool {
+        let told = |fact: &Self| {
+            fact.rule.needs.iter().all(|path| !elements(fact.resource, path).is_empty())
+        };
+        told(self) && told(other) && (!self.rule.needs_links || linked == Linked::Yes)
+    }
+
+    fn links_agree(&self, other: &Self, links: &impl LinkView) -> Linked {
+        let mut verdict = Linked::Unknown;
+        let mut agreed = 0;
+        for (own, its) in self.links.iter().zip(&other.links) {
+            let common = own.iter().any(|a| its.iter().any(|b| links.one_fact(*a, *b)));
+            if common {
+                agreed += 1;
+                verdict = Linked::Yes;
+            } else if own.iter().any(|a| its.iter().any(|b| links.known_apart(*a, *b))) {
+                return Linked::No;
+            }
+        }
+        // "All of them", where the rule needs them.
+        if self.rule.needs_links && agreed < self.links.len() { Linked::Unknown } else { verdict }
+    }
+
+    fn content(&self) -> &Content<'a> {
+        self.content.get_or_init(|| {
+            let read = |paths: &[&str]| {
+                paths.iter().map(|path| Value::of_all(&elements(self.resource, path))).collect()
+            };
+            let status = self.resource.text_of("status").unwrap_or_default();
+            Content {
+                same: read(self.rule.same),
+                compatible: read(self.rule.compatible),
+                preferred: read(self.rule.preferred),
+                in_flux: IN_FLUX.contains(&status.as_ref()),
+            }
+        })
+    }
+}
+
+/// `ObservationStatus`, `DiagnosticReportStatus` and others: statuses between which a value changes.
+const IN_FLUX: &[&str] = &[
+    "registered",
+    "partial",
+    "preliminary",
+    "amended",
+    "corrected",
+    "appended",
+    "entered-in-error",
+];
+
+/// What is known of the facts that links lead to.
+pub(in crate::record) trait LinkView {
+    /// Both places hold one fact.
+    fn one_fact(&self, a: u32, b: u32) -> bool;
+    /// Each of them, or the fact of one, is told by the other's member as well, and as another.
+    fn known_apart(&self, a: u32, b: u32) -> bool;
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Linked {
+    Yes,
+    No,
+    Unknown,
+}
+
+enum Shared {
+    Yes,
+    No,
+    /// Both tell a number of one kind in one namespace, and the numbers differ.
+    Contradicted,
+}
+
+fn shared_identifier(a: &[BusinessId<'_>], b: &[BusinessId<'_>]) -> Shared {
+    let mut shared = Shared::No;
+    for own in a {
+        let mut alike =
+            b.iter().filter(|its| its.kind == own.kind && its.system == own.system).peekable();
+        if alike.peek().is_none() {
+            continue;
+        }
+        if alike.any(|its| its.value == own.value) {
+            shared = Shared::Yes;
+        } else if !a
+            .iter()
+            .any(|mine| mine.kind == own.kind && mine.system == own.system && b.contains(mine))
+        {
+            return Shared::Contradicted;
+        }
+    }
+    shared
+}
+
+fn identifiers<'a>(resource: Element<'a>, rule: &Rule) -> Vec<BusinessId<'a>> {
+    let mut found = Vec::new();
+    for path in rule.identifiers {
+        if *path == SERIAL {
+            found.extend(serial_number(resource));
+            continue;
+        }
+        for element in resource.at(path).into_iter().flat_map(|told| {
+            // A bare string is an identifier unique by itself.
+            let bare = told.text().map(|_| told);
+            told.items().chain(bare)
+        }) {
+            found.extend(business_id(element, path));
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+fn business_id<'a>(element: Element<'a>, path: &str) -> Option<BusinessId<'a>> {
+    if let Some(value) = element.text() {
+        return significant(&value).then(|| BusinessId {
+            kind: path.to_owned(),
+            system: Cow::Borrowed(""),
+            value,
+        });
+    }
+    let value = match element.text_of("value")? {
+        Cow::Borrowed(value) => Cow::Borrowed(value.trim()),
+        Cow::Owned(value) => Cow::Owned(value.trim().to_owned()),
+    };
+    let system = element.text_of("system").filter(|system| !system.trim().is_empty())?;
+    let kinds = element.at("type.coding");
+    let kind = kinds
+        .iter()
+        .flat_map(|list| list.items())
+        .find_map(|coding| {
+            let system = coding.text_of("system")?;
+            let known = known_system(&system)?.ends_with("/v2-0203");
+            known.then(|| coding.text_of("code").map(Cow::into_owned)).flatten()
+        })
+        .unwrap_or_default();
+    let outdated = element.text_of("use").is_some_and(|told| told == "old" || told == "temp");
+    (significant(&value) && !outdated).then_some(BusinessId { kind, system, value })
+}
+
+fn serial_number<'a>(device: Element<'a>) -> Option<BusinessId<'a>> {
+    let model = device.at("udiCarrier.deviceIdentifier").first()?.text()?;
+    let serial = device.text_of("serialNumber").filter(|serial| significant(serial))?;
+    Some(BusinessId { kind: SERIAL.to_owned(), system: model, value: serial })
+}
+
+/// Whether a value can name one thing: not `0000`, `99999999999`, `unknown`.
+fn significant(value: &str) -> bool {
+    let mut bytes = value.bytes();
+    let Some(first) = bytes.next() else { return false };
+    !bytes.all(|b| b == first)
+        && !["unknown", "none", "n/a", "null", "tbd", "test"]
+            .contains(&value.to_ascii_lowercase().as_str())
+}
+
+fn what<'a>(resource: Element<'a>, rule: &Rule, resolve: &impl Resolve<'a>) -> Vec<Code<'a>> {
+    for path in rule.what {
+        let told = elements(resource, path);
+        if told.is_empty() {
+            continue;
+        }
+        let mut found: Vec<Code<'a>> = told.iter().copied().flat_map(codes).collect();
+        if found.is_empty() {
+            let behind = told
+                .iter()
+                .filter_map(|element| resolve.resource(resource, &element.text_of("reference")?));
+            found = behind.filter_map(|target| target.field("code")).flat_map(codes).collect();
+        }
+        if found.is_empty() && rule.is_statement {
+            let said = told.iter().filter_map(|element| element.text_of("text"));
+            found = said
+                .map(|text| Code { system: Cow::Borrowed(""), code: Cow::Owned(folded(&text)) })
+                .filter(|code| !code.code.is_empty())
+                .collect();
+        }
+        found.sort_unstable();
+        found.dedup();
+        return found;
+    }
+    Vec::new()
+}
+
+fn first_time(resource: Element<'_>, slot: &[&str]) -> Option<ClinicalTime> {
+    slot.iter().find_map(|path| {
+        elements(resource, path).first().and_then(|told| ClinicalTime::parse(&told.text()?))
+    })
+}
+
+fn on_clock(a: ClinicalTime, b: ClinicalTime, clock: Clock) -> TimeAgreement {
+    let agreement = a.agreement(b);
+    let tolerated = match clock {
+        Clock::Minute => a.same_minute(b),
+        Clock::Day => a.same_day(b),
+        Clock::Moment | Clock::Timeless => false,
+    };
+    if agreement == TimeAgreement::Different && tolerated {
+        TimeAgreement::Vague
+    } else {
+        agreement
+    }
+}
+
+fn is_negated(resource: Element<'_>, rule: &Rule) -> bool {
+    rule.negation.iter().any(|(path, words)| {
+        resource.at(path).into_iter().any(|told| {
+            words.iter().any(|word| told.raw() == *word || told.text().as_deref() == Some(word))
+        })
+    })
+}
+
+fn targets<'a>(resource: Element<'a>, path: &str, resolve: &impl Resolve<'a>) -> Vec<u32> {
+    let mut found: Vec<u32> = resource
+        .at(path)
+        .into_iter()
+        .flat_map(Element::items)
+        .filter_map(|reference| resolve.place(&reference.text_of("reference")?))
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// The elements at a path; `value[x]` stands for whichever type of it is told.
+fn elements<'a>(resource: Element<'a>, path: &str) -> Vec<Element<'a>> {
+    let Some(stem) = path.strip_suffix("[x]") else { return resource.at(path) };
+    resource
+        .fields()
+        .filter(|(name, _)| {
+            name.strip_prefix(stem)
+                .is_some_and(|kind| kind.starts_with(|first: char| first.is_ascii_uppercase()))
+        })
+        .map(|(_, element)| element)
+        .collect()
+}

@@ -1,0 +1,215 @@
+//! The content of an element as it is compared: spellings aside, nothing rounded.
+
+use super::{
+    clinical_time::ClinicalTime,
+    code::{Code, agree, codes, folded},
+    quantity::{Unit, decimal},
+};
+use crate::record::element::Element;
+
+/// What an element says.
+#[derive(Clone, Debug)]
+pub(in crate::record) enum Value<'a> {
+    /// A CodeableConcept or Coding: its known codes, and its text where it has none.
+    Concept { codes: Vec<Code<'a>>, text: String },
+    /// A Quantity or Money: its number (with comparator) and unit.
+    Quantity { number: String, unit: Unit },
+    /// Anything else, canonically written.
+    Other(String),
+}
+
+impl<'a> Value<'a> {
+    pub(in crate::record) fn of(element: Element<'a>) -> Self {
+        let concepts = element.is_array() && element.items().all(is_concept);
+        if concepts && element.items().next().is_some() {
+            return Self::Concept { codes: codes(element), text: canonical(element) };
+        }
+        if element.is_object() {
+            if is_concept(element) {
+                return Self::Concept { codes: codes(element), text: words(element) };
+            }
+            if let Some(number) = number_of(element) {
+                return Self::Quantity { number, unit: Unit::of(element) };
+            }
+        }
+        let mut text = String::new();
+        write_canonical(element, &mut text);
+        Self::Other(text)
+    }
+
+    /// What all elements of a repeating path say together; `None` where there is none.
+    pub(in crate::record) fn of_all(elements: &[Element<'a>]) -> Option<Self> {
+        match elements {
+            [] => None,
+            [one] => Some(Self::of(*one)),
+            several => {
+                let mut texts: Vec<String> = several.iter().copied().map(canonical).collect();
+                texts.sort_unstable();
+                Some(Self::Other(texts.join(",")))
+            }
+        }
+    }
+
+    /// Whether both say the same.
+    pub(in crate::record) fn agrees(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Concept { codes: a, text: x }, Self::Concept { codes: b, text: y }) => {
+                if a.is_empty() && b.is_empty() { !x.is_empty() && x == y } else { agree(a, b) }
+            }
+            (Self::Quantity { number: a, unit: x }, Self::Quantity { number: b, unit: y }) => {
+                a == b && x.agrees(y)
+            }
+            (Self::Other(a), Self::Other(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+/// Writes content in one spelling: members and items sorted, codes and units canonical, moments in
+/// UTC, decimals exact. Ids, references and display texts are left out, for they name and do not
+/// say; so is the text of what is also said in structure.
+pub(in crate::record) fn write_canonical(element: Element<'_>, out: &mut String) {
+    if element.is_array() {
+        let mut items: Vec<String> = element.items().map(canonical).collect();
+        items.sort_unstable();
+        out.push('[');
+        out.push_str(&items.join(","));
+        out.push(']');
+    } else if element.is_object() {
+        write_object(element, out);
+    } else if let Some(text) = element.text() {
+        match ClinicalTime::parse(&text) {
+            Some(ClinicalTime::Moment { second, nanos, .. }) => {
+                out.push_str(&format!("@{second}.{}", nanos.unwrap_or_default()));
+            }
+            _ => out.push_str(&format!("{text:?}")),
+        }
+    } else {
+        out.push_str(&decimal(element.raw()).unwrap_or_else(|| element.raw().to_owned()));
+    }
+}
+
+fn write_object(element: Element<'_>, out: &mut String) {
+    if is_concept(element) {
+        let known = codes(element);
+        if known.is_empty() {
+            out.push_str(&format!("{:?}", words(element)));
+        }
+        for code in known {
+            out.push_str(&format!("{}|{};", code.system, code.code));
+        }
+        return;
+    }
+    if let Some(number) = number_of(element) {
+        out.push_str(&format!("{number} {}", Unit::of(element).key()));
+        return;
+    }
+    let mut members: Vec<(String, String)> = element
+        .fields()
+        .filter(|(name, _)| !NAMING.contains(&name.as_ref()))
+        .map(|(name, value)| (name.into_owned(), canonical(value)))
+        .collect();
+    if members.iter().any(|(name, _)| name != "text") {
+        members.retain(|(name, _)| name != "text");
+    }
+    members.sort_unstable();
+    out.push('{');
+    for (name, value) in members {
+        out.push_str(&format!("{name}:{value},"));
+    }
+    out.push('}');
+}
+
+const NAMING: &[&str] = &["id", "reference", "display", "meta"];
+
+fn canonical(element: Element<'_>) -> String {
+    let mut text = String::new();
+    write_canonical(element, &mut text);
+    text
+}
+
+fn is_concept(element: Element<'_>) -> bool {
+    let (mut coding, mut text, mut system, mut code, mut others) =
+        (false, false, false, false, false);
+    for (name, _) in element.fields() {
+        match name.as_ref() {
+            "coding" => coding = true,
+            "text" => text = true,
+            "system" => system = true,
+            "code" => code = true,
+            "id" | "display" | "version" | "userSelected" | "extension" => {}
+            _ => others = true,
+        }
+    }
+    let bare_text = text && !system && !code;
+    let bare_coding = system && code && !text;
+    coding || (!others && (bare_text || bare_coding))
+}
+
+/// What a concept without known codes says: its text, else its local codes.
+fn words(element: Element<'_>) -> String {
+    if let Some(text) = element.text_of("text") {
+        return folded(&text);
+    }
+    let mut local: Vec<String> = element
+        .at("coding")
+        .into_iter()
+        .flat_map(Element::items)
+        .chain(std::iter::once(element))
+        .filter_map(|coding| {
+            Some(format!("{}|{}", coding.text_of("system")?.trim(), coding.text_of("code")?.trim()))
+        })
+        .collect();
+    local.sort_unstable();
+    local.join(";")
+}
+
+fn number_of(element: Element<'_>) -> Option<String> {
+    let number = element.field("value").and_then(|value| decimal(value.raw()))?;
+    let known = |name: &str| {
+        matches!(
+            name,
+            "value" | "comparator" | "unit" | "system" | "code" | "currency" | "id" | "extension"
+        )
+    };
+    if !element.fields().all(|(name, _)| known(&name)) {
+        return None;
+    }
+    Some(format!("{}{number}", element.text_of("comparator").unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(a: &str, b: &str, agrees: bool) {
+        let (x, y) = (Value::of(Element::new(a)), Value::of(Element::new(b)));
+        assert_eq!(x.agrees(&y), agrees, "{a} {b}");
+        assert_eq!(y.agrees(&x), agrees, "{b} {a}");
+    }
+
+    #[test]
+    fn content_is_compared_and_spelling_is_not() {
+        check(
+            r#"{"value":3.10,"unit":"MG/DL","system":"http://unitsofmeasure.org","code":"mg/dL"}"#,
+            r#"{"code":"mg/dL","value":3.1,"unit":"mg/dL"}"#,
+            true,
+        );
+        check(r#"{"value":3.1,"comparator":"<","code":"g"}"#, r#"{"value":3.1,"code":"g"}"#, false);
+        check(r#""2020-01-01T00:00:00Z""#, r#""2019-12-31T19:00:00-05:00""#, true);
+        check(r#"[{"x":1,"y":"a"},{"x":2}]"#, r#"[{"x":2.0},{"y":"a","x":1.0}]"#, true);
+        check(r#"[{"x":1},{"x":1}]"#, r#"[{"x":1}]"#, false);
+        check("true", "false", false);
+        check(r#"{"text":"Never  Smoker"}"#, r#"{"text":"NEVER SMOKER"}"#, true);
+        check(r#"{"text":"a"}"#, r#"{"text":"b"}"#, false);
+    }
+
+    #[test]
+    fn references_and_displays_say_nothing() {
+        check(
+            r#"{"code":{"coding":[{"system":"http://loinc.org","code":"1","display":"A"}],"text":"A"},"by":{"reference":"X/1"}}"#,
+            r#"{"code":{"coding":[{"system":"urn:oid:2.16.840.1.113883.6.1","code":"1"}]},"by":{"reference":"X/2"}}"#,
+            true,
+        );
+    }
+}
