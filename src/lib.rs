@@ -10,6 +10,7 @@ pub mod fhir;
 pub mod matching;
 pub mod storage;
 pub mod record;
+pub mod simulator;
 pub mod telemetry;
 pub mod tls;
 pub mod index;

@@ -3,3 +3,4 @@
 pub mod audit;
 pub mod certs;
 pub mod member;
+pub mod simulate;

@@ -32,6 +32,12 @@ impl TimeRange {
         }
     }
 
+    /// The moment itself, as short as can be told.
+    pub fn at(moment: OffsetDateTime) -> Self {
+        let start = moment.unix_timestamp_nanos();
+        Self { start, end: start + 1 }
+    }
+
     /// A FHIR `Period`: open on the side that is not told. Refused where it ends before it starts.
     pub fn period(start: Option<&str>, end: Option<&str>) -> Result<Self, InvalidDateTime> {
         let start = start.map_or(Ok(i128::MIN), |text| Self::parse(text).map(|told| told.start))?;

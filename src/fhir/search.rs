@@ -313,6 +313,16 @@ pub enum TokenSystem<'a> {
 }
 
 impl Token<'_> {
+    /// The same token, borrowing nothing.
+    pub fn into_owned(self) -> Token<'static> {
+        let system = match self.system {
+            TokenSystem::Any => TokenSystem::Any,
+            TokenSystem::None => TokenSystem::None,
+            TokenSystem::Is(system) => TokenSystem::Is(Cow::Owned(system.into_owned())),
+        };
+        Token { system, code: self.code.map(|code| Cow::Owned(code.into_owned())) }
+    }
+
     /// Whether a coded value or identifier is meant. Compared exactly, case included.
     pub fn matches(&self, system: Option<&str>, code: &str) -> bool {
         let in_system = match &self.system {

@@ -1,0 +1,55 @@
+//! The CapabilityStatement: what this server does, and nothing that it does not.
+
+use serde_json::{Value, json};
+use time::format_description::well_known::Rfc3339;
+
+use super::{data::MemberData, parameters::parameters_of};
+
+/// FHIR R4 `CapabilityStatement` of kind `instance`.
+pub(super) fn capability_statement(data: &MemberData, base: &str, everything: bool) -> Value {
+    let types = data.served_types();
+    let resources: Vec<_> = types.iter().map(|kind| served(kind, everything)).collect();
+    json!({
+        "resourceType": "CapabilityStatement",
+        "status": "active",
+        "date": data.loaded_at().format(&Rfc3339).unwrap_or_default(),
+        "kind": "instance",
+        "software": { "name": "Tessera member simulator", "version": env!("CARGO_PKG_VERSION") },
+        "implementation": { "description": format!("Simulated member {}", data.code()), "url": base },
+        "fhirVersion": "4.0.1",
+        "format": ["application/fhir+json"],
+        "rest": [{
+            "mode": "server",
+            "security": {
+                "service": [{ "coding": [{
+                    "system": "http://terminology.hl7.org/CodeSystem/restful-security-service",
+                    "code": "Certificates",
+                }] }],
+                "description": "TLS 1.3 with a client certificate",
+            },
+            "resource": resources,
+        }],
+    })
+}
+
+fn served(resource_type: &str, everything: bool) -> Value {
+    let common = [("_id", "token"), ("_lastUpdated", "date")];
+    let own = parameters_of(resource_type).map(|own| (own.name, own.kind.code()));
+    let parameters: Vec<_> = common
+        .into_iter()
+        .chain(own)
+        .map(|(name, kind)| json!({ "name": name, "type": kind }))
+        .collect();
+    let mut resource = json!({
+        "type": resource_type,
+        "interaction": [{ "code": "read" }, { "code": "search-type" }],
+        "searchParam": parameters,
+    });
+    if everything && resource_type == "Patient" {
+        resource["operation"] = json!([{
+            "name": "everything",
+            "definition": "http://hl7.org/fhir/OperationDefinition/Patient-everything",
+        }]);
+    }
+    resource
+}

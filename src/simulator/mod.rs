@@ -1,0 +1,23 @@
+//! A member's FHIR R4 server over mutual TLS, to try an integration with.
+//!
+//! It serves resources as they lie in files, byte for byte, and answers reads, searches and
+//! `Patient/$everything` as its CapabilityStatement declares. It can also misbehave on purpose,
+//! as servers in the field do: see [`Faults`].
+
+mod answer;
+mod capabilities;
+mod data;
+mod everything;
+mod faults;
+mod pages;
+mod parameters;
+mod running;
+mod search;
+mod server;
+
+pub use data::{InvalidData, MemberData, ResourceFault};
+pub use faults::{AnswerFault, CompartmentFault, Faults, IdentifierFault, PagingFault};
+pub use running::{Simulator, SimulatorOptions, StartError};
+
+#[cfg(test)]
+mod tests;

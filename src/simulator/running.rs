@@ -1,0 +1,200 @@
+//! A simulator's life: it starts, goes down and comes up again, and stops.
+
+use std::{
+    fmt, io,
+    net::{IpAddr, SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
+
+use actix_web::{App, HttpServer, dev::ServerHandle, web};
+use rustls::ServerConfig;
+use thiserror::Error;
+use tokio::task::JoinHandle;
+
+use super::{
+    answer::Answerer,
+    data::MemberData,
+    faults::Faults,
+    server::{Shared, handle},
+};
+use crate::{
+    domain::MemberCode,
+    tls::{ServerTls, TlsError},
+};
+
+/// How long open requests may take to end when a simulator stops.
+const STOP_TIMEOUT_S: u64 = 5;
+/// How long an idle connection is kept, as long as the field's servers do.
+const KEEP_ALIVE: Duration = Duration::from_secs(60);
+
+/// How a simulator serves.
+#[derive(Clone, Debug)]
+pub struct SimulatorOptions {
+    /// Whether `Patient/$everything` is there and declared.
+    pub everything: bool,
+    /// Entries a page where `_count` says nothing.
+    pub page_size: u32,
+    /// Entries a page at most, whatever `_count` says.
+    pub page_size_max: u32,
+    /// Threads that answer.
+    pub workers: usize,
+}
+
+impl Default for SimulatorOptions {
+    fn default() -> Self {
+        Self { everything: true, page_size: 100, page_size_max: 1000, workers: 1 }
+    }
+}
+
+/// A member's FHIR server that runs. Dropped, it stops at once.
+pub struct Simulator {
+    address: SocketAddr,
+    shared: web::Data<Shared>,
+    tls: ServerConfig,
+    running: Option<Running>,
+}
+
+struct Running {
+    handle: ServerHandle,
+    task: JoinHandle<io::Result<()>>,
+}
+
+impl Simulator {
+    /// Serves one member's data at `bind`; port 0 takes a free one. To be called within a tokio runtime.
+    pub fn start(
+        data: Arc<MemberData>,
+        options: SimulatorOptions,
+        bind: SocketAddr,
+        tls: &ServerTls,
+    ) -> Result<Self, StartError> {
+        let tls = tls.config()?;
+        let listener = listen(bind)?;
+        let address = listener.local_addr().map_err(|source| StartError::Bind { bind, source })?;
+        let answerer = Answerer::new(data, options);
+        let shared = web::Data::new(Shared::new(answerer, authority(address)));
+        let running = run(&shared, listener, tls.clone())
+            .map_err(|source| StartError::Bind { bind, source })?;
+        Ok(Self { address, shared, tls, running: Some(running) })
+    }
+
+    /// The member that it plays.
+    pub fn member(&self) -> &MemberCode {
+        self.shared.answerer.data.code()
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its FHIR base, without a trailing slash.
+    pub fn base_url(&self) -> String {
+        format!("https://{}/fhir", authority(self.address))
+    }
+
+    /// Misbehaves so from now on. [`Faults::default`] behaves again.
+    pub fn set_faults(&self, faults: Faults) {
+        self.shared.set_faults(faults);
+    }
+
+    /// How many requests came in since it was started.
+    pub fn requests(&self) -> u64 {
+        self.shared.requests()
+    }
+
+    /// Closes the listener and every connection at once: whoever connects is refused.
+    pub async fn go_down(&mut self) {
+        if let Some(running) = self.running.take() {
+            end(running, false).await;
+        }
+    }
+
+    /// Listens again at the address it had. Does nothing where it is up.
+    pub fn come_up(&mut self) -> Result<(), StartError> {
+        if self.running.is_none() {
+            let bind = self.address;
+            let running = run(&self.shared, listen(bind)?, self.tls.clone())
+                .map_err(|source| StartError::Bind { bind, source })?;
+            self.running = Some(running);
+        }
+        Ok(())
+    }
+
+    /// Stops listening, lets open requests end within five seconds, and returns when all is closed.
+    pub async fn stop(mut self) {
+        if let Some(running) = self.running.take() {
+            end(running, true).await;
+        }
+    }
+}
+
+impl fmt::Debug for Simulator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Simulator({} at {})", self.member(), self.address)
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            // The stop is sent at once; only its end is waited for by the future.
+            drop(running.handle.stop(false));
+        }
+    }
+}
+
+async fn end(running: Running, graceful: bool) {
+    running.handle.stop(graceful).await;
+    if let Ok(Err(error)) = running.task.await {
+        tracing::warn!(%error, "the simulator ended with an error");
+    }
+}
+
+fn listen(bind: SocketAddr) -> Result<TcpListener, StartError> {
+    let listener = TcpListener::bind(bind).map_err(|source| StartError::Bind { bind, source })?;
+    Ok(listener)
+}
+
+fn run(
+    shared: &web::Data<Shared>,
+    listener: TcpListener,
+    tls: ServerConfig,
+) -> io::Result<Running> {
+    let data = web::Data::clone(shared);
+    let app = move || App::new().app_data(web::Data::clone(&data)).default_service(web::to(handle));
+    let server = HttpServer::new(app)
+        .workers(shared.answerer.options.workers)
+        .keep_alive(KEEP_ALIVE)
+        .tcp_nodelay(true)
+        .shutdown_timeout(STOP_TIMEOUT_S)
+        .disable_signals()
+        .listen_rustls_0_23(listener, tls)?
+        .run();
+    let handle = server.handle();
+    Ok(Running { handle, task: tokio::spawn(server) })
+}
+
+/// `host:port` that a client on this machine can use.
+fn authority(address: SocketAddr) -> String {
+    match address.ip() {
+        ip if ip.is_unspecified() => format!("localhost:{}", address.port()),
+        IpAddr::V4(_) | IpAddr::V6(_) => address.to_string(),
+    }
+}
+
+/// Why a simulator does not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The address is taken or not ours.
+    #[error("cannot listen at {bind}")]
+    Bind {
+        /// The address.
+        bind: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// No TLS configuration.
+    #[error("cannot serve with these certificates")]
+    Tls(#[from] TlsError),
+}
