@@ -99,7 +99,9 @@ fn read_tokens<'v>(element: &'v Value, values: &mut Vec<ReadValue<'v>>) {
         }
         Value::Object(_) => {
             if let Some(Value::Array(codings)) = element.get("coding") {
-                codings.iter().for_each(|coding| read_tokens(coding, values));
+                for coding in codings {
+                    read_tokens(coding, values);
+                }
             }
             // A Coding has a code, an Identifier or ContactPoint a value.
             if let Some(code) = text("code").or_else(|| text("value")) {

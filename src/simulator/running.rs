@@ -1,6 +1,7 @@
 //! A simulator's life: it starts, goes down and comes up again, and stops.
 
 use std::{
+    convert::Infallible,
     fmt, io,
     net::{IpAddr, SocketAddr, TcpListener},
     sync::Arc,
@@ -10,7 +11,7 @@ use std::{
 use actix_web::{App, HttpServer, dev::ServerHandle, web};
 use rustls::ServerConfig;
 use thiserror::Error;
-use tokio::task::JoinHandle;
+use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::{
     answer::Answerer,
@@ -26,7 +27,7 @@ use crate::{
 /// How long open requests may take to end when a simulator stops.
 const STOP_TIMEOUT_S: u64 = 5;
 /// How long an idle connection is kept, as long as the field's servers do.
-const KEEP_ALIVE: Duration = Duration::from_secs(60);
+const KEEP_ALIVE: Duration = Duration::from_mins(1);
 
 /// How a simulator serves.
 #[derive(Clone, Debug)]
@@ -58,6 +59,8 @@ pub struct Simulator {
 struct Running {
     handle: ServerHandle,
     task: JoinHandle<io::Result<()>>,
+    /// Ends when no worker, and so no connection, is left.
+    closed: oneshot::Receiver<Infallible>,
 }
 
 impl Simulator {
@@ -149,11 +152,12 @@ async fn end(running: Running, graceful: bool) {
     if let Ok(Err(error)) = running.task.await {
         tracing::warn!(%error, "the simulator ended with an error");
     }
+    // A forced stop does not wait for the workers: their connections would still answer for a while.
+    let Err(_) = running.closed.await;
 }
 
 fn listen(bind: SocketAddr) -> Result<TcpListener, StartError> {
-    let listener = TcpListener::bind(bind).map_err(|source| StartError::Bind { bind, source })?;
-    Ok(listener)
+    TcpListener::bind(bind).map_err(|source| StartError::Bind { bind, source })
 }
 
 fn run(
@@ -162,7 +166,14 @@ fn run(
     tls: ServerConfig,
 ) -> io::Result<Running> {
     let data = web::Data::clone(shared);
-    let app = move || App::new().app_data(web::Data::clone(&data)).default_service(web::to(handle));
+    let (alive, closed) = oneshot::channel();
+    let alive = Arc::new(alive);
+    let app = move || {
+        App::new()
+            .app_data(web::Data::clone(&data))
+            .app_data(Arc::clone(&alive))
+            .default_service(web::to(handle))
+    };
     let server = HttpServer::new(app)
         .workers(shared.answerer.options.workers)
         .keep_alive(KEEP_ALIVE)
@@ -172,7 +183,7 @@ fn run(
         .listen_rustls_0_23(listener, tls)?
         .run();
     let handle = server.handle();
-    Ok(Running { handle, task: tokio::spawn(server) })
+    Ok(Running { handle, task: tokio::spawn(server), closed })
 }
 
 /// `host:port` that a client on this machine can use.

@@ -149,7 +149,7 @@ fn of_patients(
     patients: &BTreeSet<RecordNo>,
     faults: &Faults,
 ) -> BTreeSet<RecordNo> {
-    let asked = patients.iter().flat_map(|patient| answered_for(data, *patient, faults));
+    let asked = patients.iter().filter_map(|patient| answered_for(data, *patient, faults));
     asked.flat_map(|patient| data.of_patient(patient).iter().copied()).collect()
 }
 

@@ -25,11 +25,11 @@ use super::{
 };
 use crate::fhir::{
     FHIR_JSON, IssueType, OperationOutcome,
-    search::{QUERY_BYTES_MAX, SearchQuery},
+    search::{InvalidSearch, QUERY_BYTES_MAX, SearchQuery},
 };
 
 /// How long a stalled body stays open at most, so that nothing is held for ever.
-const STALL_MAX: Duration = Duration::from_secs(300);
+const STALL_MAX: Duration = Duration::from_mins(5);
 
 /// RFC 9110 §5.6.7.
 const HTTP_DATE: &[BorrowedFormatItem<'_>] = format_description!(
@@ -160,9 +160,8 @@ async fn form(request: &HttpRequest, payload: web::Payload) -> Result<String, Re
     }
     let body = payload.to_bytes_limited(QUERY_BYTES_MAX).await.map_err(|_| Refusal::TooLarge)?;
     // A body that breaks off is a search that nobody asked.
-    let body = body.map_err(|_| crate::fhir::search::InvalidSearch::Characters)?;
-    String::from_utf8(body.into())
-        .map_err(|_| crate::fhir::search::InvalidSearch::Characters.into())
+    let body = body.map_err(|_| InvalidSearch::Characters)?;
+    String::from_utf8(body.into()).map_err(|_| InvalidSearch::Characters.into())
 }
 
 fn accepts_json(request: &HttpRequest) -> Result<(), Refusal> {

@@ -366,7 +366,8 @@ async fn down_is_refused_and_up_again_is_at_the_same_address() {
     assert_eq!(world.get("/Patient/ada").await.status(), StatusCode::OK);
     let url = format!("{}/Patient/ada", world.simulator.base_url());
     world.simulator.go_down().await;
-    assert!(world.client.get(&url).send().await.expect_err("refused").is_connect());
+    assert!(world.client.get(&url).send().await.is_err());
+    assert!(std::net::TcpStream::connect(world.simulator.address()).is_err());
     world.simulator.come_up().expect("the port is still free");
     assert_eq!(world.client.get(&url).send().await.expect("an answer").status(), StatusCode::OK);
     assert_eq!(world.simulator.requests(), 2);
@@ -388,8 +389,8 @@ fn folders_of_ndjson_are_members_and_a_bad_line_is_named() {
     let dir = tempfile::tempdir().expect("a folder");
     let mercy = dir.path().join("mercy");
     std::fs::create_dir(&mercy).expect("made");
-    let lines = resources().iter().map(|r| format!("{}\n", r.json())).collect::<String>();
-    std::fs::write(mercy.join("Patient.ndjson"), lines).expect("written");
+    let lines: Vec<_> = resources().iter().map(|resource| resource.json().to_owned()).collect();
+    std::fs::write(mercy.join("Patient.ndjson"), lines.join("\n")).expect("written");
     let now = OffsetDateTime::now_utc();
     let members = MemberData::read_all(dir.path(), now).expect("servable");
     assert_eq!((members[0].code().as_str(), members[0].resource_count()), ("mercy", 12));
