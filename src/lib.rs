@@ -5,6 +5,7 @@
 pub mod access;
 pub mod cli;
 pub mod directory;
+pub mod cli;
 pub mod domain;
 pub mod fhir;
 pub mod matching;

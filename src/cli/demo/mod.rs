@@ -1,0 +1,7 @@
+//! `tessera demo`: the whole job on one machine, over real mutual TLS.
+#![allow(dead_code)]
+
+mod answer;
+mod holdings;
+mod report;
+mod truth;

@@ -1,0 +1,412 @@
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    time::Duration,
+};
+
+use serde::Serialize;
+
+use super::{
+    answer::{Answer, GatewayRef, SourceRecord},
+    holdings::Holdings,
+    truth::Truth,
+};
+
+/// How the answers compare with what is true. Directory resources (Patient, Organization,
+/// Practitioner, Location) and what the gateway adds count in no figure.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub(super) struct Report {
+    /// Patients of the truth.
+    pub(super) patients: usize,
+    /// Patients for whom one certain person was found.
+    pub(super) persons_found: usize,
+    /// Source records found that are the patient's.
+    pub(super) located_right: usize,
+    /// Source records of the patient that were not found.
+    pub(super) located_missed: usize,
+    /// Source records found that are another patient's, or nobody's.
+    pub(super) located_wrong: usize,
+    /// Resources about the patients, over all members.
+    pub(super) resources_expected: usize,
+    /// Singles and all originals behind groups that are the patient's own.
+    pub(super) resources_returned: usize,
+    /// Facts told more than once, as the gateway grouped them.
+    pub(super) groups: usize,
+    /// Pairs told to be one fact that stand in one group.
+    pub(super) same_fact_found: usize,
+    /// Pairs told to be one fact that do not.
+    pub(super) same_fact_missed: usize,
+    /// Pairs in one group that are neither one fact nor past telling apart nor contradictory.
+    pub(super) different_facts_grouped: usize,
+    /// Originals that belong to another patient than the one asked for, or that no member holds.
+    pub(super) foreign_released: usize,
+    /// Time per query.
+    pub(super) seconds: Quantiles,
+}
+
+/// Quantiles of a time, in seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub(super) struct Quantiles {
+    /// The median.
+    pub(super) p50: f64,
+    /// 99 of 100 are faster.
+    pub(super) p99: f64,
+}
+
+/// One patient asked for.
+pub(super) struct Query {
+    /// The truth's name of the patient.
+    pub(super) patient: String,
+    /// The answer, where one certain person was found.
+    pub(super) answer: Option<Answer>,
+    /// How long `$everything` took, where it was asked.
+    pub(super) elapsed: Option<Duration>,
+}
+
+/// Resource types that count in no figure.
+const DIRECTORY: [&str; 5] =
+    ["Patient", "Organization", "Practitioner", "PractitionerRole", "Location"];
+
+/// Compares the answers with the truth.
+pub(super) fn report(truth: &Truth, holdings: &Holdings, queries: &[Query]) -> Report {
+    let one_fact = OneFact::of(truth);
+    let mut report = Report {
+        patients: truth.patients.len(),
+        resources_expected: truth.expected.values().sum(),
+        seconds: quantiles(queries.iter().filter_map(|query| query.elapsed)),
+        ..Report::default()
+    };
+    let mut grouped: HashMap<String, (usize, usize)> = HashMap::new();
+    for (index, query) in queries.iter().enumerate() {
+        let mine = source_records(truth, holdings, &query.patient);
+        let Some(answer) = &query.answer else {
+            report.located_missed += mine.len();
+            continue;
+        };
+        report.persons_found += 1;
+        report.count_located(answer, holdings, &mine);
+        report.count_resources(answer, holdings, &mine);
+        report.count_groups(answer, &one_fact);
+        for (number, group) in answer.groups.iter().enumerate() {
+            let names = group.originals.iter().filter_map(GatewayRef::in_truth);
+            grouped.extend(names.map(|name| (name, (index, number))));
+        }
+    }
+    for [a, b] in &truth.same_fact {
+        match (grouped.get(a), grouped.get(b)) {
+            (Some(one), Some(other)) if one == other => report.same_fact_found += 1,
+            _ => report.same_fact_missed += 1,
+        }
+    }
+    report
+}
+
+/// `<member>/<patient id>` of a patient's source records.
+fn source_records(truth: &Truth, holdings: &Holdings, patient: &str) -> BTreeSet<String> {
+    let empty = BTreeMap::new();
+    let local_ids = truth.patients.get(patient).unwrap_or(&empty);
+    local_ids
+        .iter()
+        .map(|(member, local)| {
+            // A record that no folder holds stays what it is: it can only be missed.
+            holdings
+                .patient(member, local)
+                .map_or_else(|| format!("{member}/{local}"), str::to_owned)
+        })
+        .collect()
+}
+
+impl Report {
+    fn count_located(&mut self, answer: &Answer, holdings: &Holdings, mine: &BTreeSet<String>) {
+        let found: BTreeSet<Option<&str>> =
+            answer.located.iter().map(|record| resolve(record, holdings)).collect();
+        let right = found.iter().flatten().filter(|record| mine.contains(**record)).count();
+        self.located_right += right;
+        self.located_missed += mine.len() - right;
+        self.located_wrong += found.len() - right;
+    }
+
+    fn count_resources(&mut self, answer: &Answer, holdings: &Holdings, mine: &BTreeSet<String>) {
+        for original in answer.originals() {
+            if DIRECTORY.contains(&original.resource_type.as_str()) {
+                continue;
+            }
+            let name = original.in_truth();
+            match name.as_deref().and_then(|name| holdings.owner(name)) {
+                Some(Some(owner)) if mine.contains(owner) => self.resources_returned += 1,
+                // Nobody's: a Medication, a Device of the ward.
+                Some(None) => {}
+                // Another patient's, or made up: a clinician would take it for this patient's.
+                Some(Some(_)) | None => self.foreign_released += 1,
+            }
+        }
+    }
+
+    fn count_groups(&mut self, answer: &Answer, one_fact: &OneFact<'_>) {
+        self.groups += answer.groups.len();
+        for group in &answer.groups {
+            let names: Vec<String> =
+                group.originals.iter().filter_map(GatewayRef::in_truth).collect();
+            for (index, a) in names.iter().enumerate() {
+                self.different_facts_grouped +=
+                    names[index + 1..].iter().filter(|b| !one_fact.may_group(a, b)).count();
+            }
+        }
+    }
+}
+
+fn resolve<'a>(record: &SourceRecord, holdings: &'a Holdings) -> Option<&'a str> {
+    match record {
+        SourceRecord::Id { member, id } => holdings.patient(member, id),
+        SourceRecord::Identifier { system, value } => holdings
+            .members
+            .iter()
+            .find(|member| member.identifier_systems.contains(system))
+            .and_then(|member| holdings.patient(member.code.as_str(), value)),
+    }
+}
+
+/// Which resources may stand in one group: the truth's pairs, and what follows from them.
+struct OneFact<'a> {
+    parents: HashMap<&'a str, &'a str>,
+    // A known allergy and a "no known allergy" are a pair nobody judges, but bridge nothing.
+    unjudged: HashSet<(&'a str, &'a str)>,
+}
+
+impl<'a> OneFact<'a> {
+    fn of(truth: &'a Truth) -> Self {
+        let mut facts = Self { parents: HashMap::new(), unjudged: HashSet::new() };
+        for [a, b] in truth.same_fact.iter().chain(&truth.same_fact_hard) {
+            facts.join(a, b);
+        }
+        for group in &truth.alike {
+            for pair in group.windows(2) {
+                facts.join(&pair[0], &pair[1]);
+            }
+        }
+        for (a, b, kind) in &truth.conflicts {
+            if kind == "nka" {
+                facts.unjudged.extend([(a.as_str(), b.as_str()), (b.as_str(), a.as_str())]);
+            } else {
+                facts.join(a, b);
+            }
+        }
+        facts
+    }
+
+    fn join(&mut self, a: &'a str, b: &'a str) {
+        let (root_a, root_b) = (self.root(a), self.root(b));
+        if root_a != root_b {
+            self.parents.insert(root_a, root_b);
+        }
+    }
+
+    fn root<'b>(&self, name: &'b str) -> &'b str
+    where
+        'a: 'b,
+    {
+        let mut name = name;
+        while let Some(parent) = self.parents.get(name) {
+            name = parent;
+        }
+        name
+    }
+
+    fn may_group(&self, a: &str, b: &str) -> bool {
+        self.root(a) == self.root(b) || self.unjudged.contains(&(a, b))
+    }
+}
+
+/// Nearest-rank quantiles.
+fn quantiles(times: impl Iterator<Item = Duration>) -> Quantiles {
+    let mut seconds: Vec<f64> = times.map(|time| time.as_secs_f64()).collect();
+    seconds.sort_by(f64::total_cmp);
+    let at = |share: f64| {
+        let rank = (share * seconds.len() as f64).ceil() as usize;
+        seconds.get(rank.saturating_sub(1)).copied().unwrap_or_default()
+    };
+    Quantiles { p50: at(0.5), p99: at(0.99) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::cli::demo::holdings::tests::folder;
+
+    fn patient(member: &str, id: &str) -> String {
+        json!({"resourceType": "Patient", "id": id, "identifier": [{"type": {"coding": [{"code": "MR"}]},
+            "system": format!("https://{member}.example/mrn"), "value": format!("MRN-{id}")}]})
+        .to_string()
+    }
+
+    fn condition(id: &str, patient: &str) -> String {
+        json!({"resourceType": "Condition", "id": id, "subject": {"reference": format!("Patient/{patient}")}})
+            .to_string()
+    }
+
+    /// Ada: a1 at mercy, a2 at lakeside. Bea: b1 at mercy.
+    fn members() -> TempDir {
+        let lines = |lines: &[String]| lines.join("\n");
+        folder(&[
+            ("mercy/Patient.ndjson", &lines(&[patient("mercy", "a1"), patient("mercy", "b1")])),
+            (
+                "mercy/Condition.ndjson",
+                &lines(&[condition("c1", "a1"), condition("c2", "a1"), condition("c9", "b1")]),
+            ),
+            ("lakeside/Patient.ndjson", &patient("lakeside", "a2")),
+            ("lakeside/Condition.ndjson", &lines(&[condition("c1", "a2"), condition("c2", "a2")])),
+        ])
+    }
+
+    fn truth() -> Truth {
+        serde_json::from_value(json!({
+            "patients": {"ada": {"mercy": "a1", "lakeside": "a2"}, "bea": {"mercy": "b1"}},
+            "expected": {"ada": 4, "bea": 1},
+            "same_fact": [["mercy/Condition/c1", "lakeside/Condition/c1"]],
+        }))
+        .expect("a truth")
+    }
+
+    fn query(patient: &str, entries: &[Value]) -> Query {
+        let entries: Vec<Value> = entries.iter().map(|one| json!({"resource": one})).collect();
+        let json = json!({"resourceType": "Bundle", "type": "searchset", "entry": entries});
+        Query {
+            patient: patient.to_owned(),
+            answer: Some(Answer::parse(json.to_string().as_bytes()).expect("an answer")),
+            elapsed: Some(Duration::from_millis(20)),
+        }
+    }
+
+    fn person(records: &[&str]) -> Value {
+        let links: Vec<Value> = records
+            .iter()
+            .map(|id| json!({"other": {"reference": format!("Patient/{id}")}, "type": "seealso"}))
+            .collect();
+        json!({"resourceType": "Patient", "id": "e1", "link": links})
+    }
+
+    fn told(id: &str) -> Value {
+        json!({"resourceType": "Condition", "id": id})
+    }
+
+    fn group(ids: &[&str]) -> Value {
+        let items: Vec<Value> = ids
+            .iter()
+            .enumerate()
+            .map(|(index, id)| {
+                json!({"type": if index == 0 { "source" } else { "alternate" },
+                       "resource": {"reference": format!("Condition/{id}")}})
+            })
+            .collect();
+        json!({"resourceType": "Linkage", "item": items})
+    }
+
+    fn check(queries: &[Query], expect: impl FnOnce(&mut Report)) {
+        let dir = members();
+        let holdings = Holdings::read(dir.path()).expect("readable");
+        let mut expected =
+            Report { patients: 2, resources_expected: 5, same_fact_missed: 1, ..Report::default() };
+        expect(&mut expected);
+        let mut found = report(&truth(), &holdings, queries);
+        found.seconds = Quantiles::default();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_whole_answer_misses_nothing() {
+        let ada = query(
+            "ada",
+            &[
+                person(&["mercy.a1", "lakeside.a2"]),
+                told("mercy.c1"),
+                told("mercy.c2"),
+                told("lakeside.c2"),
+                group(&["mercy.c1", "lakeside.c1"]),
+            ],
+        );
+        let bea = query("bea", &[person(&["mercy.MRN-b1"]), told("mercy.c9")]);
+        check(&[ada, bea], |report| {
+            report.persons_found = 2;
+            report.located_right = 3;
+            report.resources_returned = 5;
+            report.groups = 1;
+            (report.same_fact_found, report.same_fact_missed) = (1, 0);
+        });
+    }
+
+    #[test]
+    fn a_person_not_found_misses_all_records() {
+        let nobody = Query { patient: "ada".to_owned(), answer: None, elapsed: None };
+        check(&[nobody], |report| report.located_missed = 2);
+    }
+
+    #[test]
+    fn another_patients_record_and_resources_are_told_apart() {
+        let ada = query(
+            "ada",
+            &[
+                person(&["mercy.a1", "mercy.b1"]),
+                told("mercy.c1"),
+                told("mercy.c9"),
+                told("mercy.invented"),
+            ],
+        );
+        check(&[ada], |report| {
+            report.persons_found = 1;
+            (report.located_right, report.located_missed, report.located_wrong) = (1, 1, 1);
+            (report.resources_returned, report.foreign_released) = (1, 2);
+        });
+    }
+
+    #[test]
+    fn different_facts_in_one_group_are_counted_by_pairs() {
+        let wrong = group(&["mercy.c1", "lakeside.c1", "mercy.c2"]);
+        let ada = query(
+            "ada",
+            &[person(&["mercy.a1", "lakeside.a2"]), told("mercy.c1"), told("lakeside.c2"), wrong],
+        );
+        check(&[ada], |report| {
+            report.persons_found = 1;
+            report.located_right = 2;
+            report.resources_returned = 4;
+            report.groups = 1;
+            (report.same_fact_found, report.same_fact_missed) = (1, 0);
+            report.different_facts_grouped = 2;
+        });
+    }
+
+    #[test]
+    fn what_follows_from_the_truth_may_be_grouped() {
+        let truth: Truth = serde_json::from_value(json!({
+            "same_fact": [["a", "b"]], "same_fact_hard": [["b", "c"]],
+            "alike": [["c", "d"]], "conflicts": [["d", "e", "dose"], ["a", "n", "nka"], ["z", "n", "nka"]],
+        }))
+        .expect("a truth");
+        let facts = OneFact::of(&truth);
+        assert!(facts.may_group("a", "e") && facts.may_group("a", "n"));
+        assert!(!facts.may_group("a", "z") && !facts.may_group("b", "n"));
+    }
+
+    #[test]
+    fn quantiles_are_nearest_ranks() {
+        let times = (1..=100).map(Duration::from_secs);
+        assert_eq!(quantiles(times), Quantiles { p50: 50.0, p99: 99.0 });
+        assert_eq!(quantiles(std::iter::empty()), Quantiles::default());
+    }
+
+    #[test]
+    fn the_report_has_the_agreed_keys() {
+        let json = serde_json::to_value(Report::default()).expect("plain data");
+        let keys: Vec<&str> =
+            json.as_object().expect("an object").keys().map(String::as_str).collect();
+        let mut agreed = "patients persons_found located_right located_missed located_wrong \
+            resources_expected resources_returned groups same_fact_found same_fact_missed \
+            different_facts_grouped foreign_released seconds"
+            .split_whitespace()
+            .collect::<Vec<_>>();
+        agreed.sort_unstable();
+        assert_eq!(keys, agreed);
+    }
+}
