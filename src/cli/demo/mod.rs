@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 mod answer;
+mod brief;
 mod holdings;
 mod report;
 mod truth;
