@@ -4,5 +4,6 @@
 mod answer;
 mod brief;
 mod holdings;
+mod invented;
 mod report;
 mod truth;
