@@ -3,17 +3,18 @@
 //! `ARCHITECTURE.md` draws the house; `tests/house.rs` keeps it standing.
 
 pub mod access;
+pub mod api;
+pub mod app;
 pub mod cli;
+pub mod config;
 pub mod directory;
-pub mod cli;
 pub mod domain;
+pub mod exchange;
 pub mod fhir;
-pub mod matching;
-pub mod storage;
-pub mod record;
-pub mod simulator;
-pub mod telemetry;
-pub mod tls;
 pub mod index;
 pub mod matching;
+pub mod record;
+pub mod simulator;
 pub mod storage;
+pub mod telemetry;
+pub mod tls;

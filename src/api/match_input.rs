@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::error::ApiError;
-use crate::fhir::{InvalidResource, Resource};
+use crate::fhir::Resource;
 
 /// What `$match` was asked.
 #[derive(Debug)]
@@ -93,7 +93,7 @@ fn read_patient(raw: Option<Box<RawValue>>) -> Result<Resource, ApiError> {
     let raw = raw.ok_or_else(|| ApiError::invalid(place, "is missing"))?;
     let resource = Resource::from_raw(raw)?;
     if resource.resource_type() != "Patient" {
-        return Err(ApiError::from(InvalidResource::Type));
+        return Err(ApiError::invalid(place, "must be a Patient"));
     }
     Ok(resource)
 }

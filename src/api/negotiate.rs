@@ -31,7 +31,11 @@ pub(super) fn check_content_type(request: &HttpRequest) -> Result<(), ApiError> 
 fn is_json(media: &str) -> bool {
     matches!(
         media.to_ascii_lowercase().as_str(),
-        "json" | "application/json" | "text/json" | "application/fhir+json" | "application/fhir json"
+        "json"
+            | "application/json"
+            | "text/json"
+            | "application/fhir+json"
+            | "application/fhir json"
     )
 }
 

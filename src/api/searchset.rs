@@ -21,7 +21,7 @@ pub(super) enum Mode {
 }
 
 impl Mode {
-    const fn code(self) -> &'static str {
+    pub(super) const fn code(self) -> &'static str {
         match self {
             Self::Match => "match",
             Self::Include => "include",

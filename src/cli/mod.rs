@@ -2,8 +2,60 @@
 
 pub mod audit;
 pub mod certs;
-pub mod member;
-pub mod simulate;
-//! The commands of the `tessera` binary: parse arguments, call the rooms, print.
-
 pub mod demo;
+pub mod import;
+pub mod member;
+pub mod serve;
+pub mod simulate;
+
+use std::{process::ExitCode, sync::Arc};
+
+use clap::{Parser, Subcommand};
+
+use crate::app::SystemClock;
+
+/// Record locator and query gateway for a health information exchange
+#[derive(Debug, Parser)]
+#[command(name = "tessera", version, about, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway
+    Serve(serve::ServeArgs),
+    /// Show the whole job on invented patients: members, gateway, feeds, an emergency query
+    //DEMO
+    /// Play member FHIR servers from folders of NDJSON, to test an integration with
+    Simulate(simulate::SimulateArgs),
+    /// Register a member's patients in bulk from a file
+    Import(import::ImportArgs),
+    /// Look at the members of the exchange, and change them
+    Member(member::MemberArgs),
+    /// Prove that the audit trail is whole
+    Audit(audit::AuditArgs),
+    /// Mint certificates to try the exchange with
+    Certs(certs::CertsArgs),
+}
+
+/// Runs the command that the arguments name.
+pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        Command::Serve(args) => runtime()?.block_on(serve::run(args)),
+        //Command::Demo(args) => runtime()?.block_on(demo::run(args)),
+        Command::Simulate(args) => simulate::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Import(args) => runtime()?.block_on(import::run(args)),
+        Command::Member(args) => {
+            runtime()?.block_on(member::run(args, Arc::new(SystemClock)))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Audit(args) => runtime()?.block_on(audit::run(args)),
+        Command::Certs(args) => certs::run(args).map(|()| ExitCode::SUCCESS),
+    }
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}

@@ -14,6 +14,7 @@ mod grouping;
 mod intake;
 mod merged;
 mod own_resources;
+mod redact;
 mod representative;
 mod rewrite;
 mod same_fact;
@@ -22,6 +23,7 @@ use time::OffsetDateTime;
 
 pub use conflict::{Conflict, ConflictKind, Danger};
 pub use gateway_id::{gateway_id, is_hashed};
+pub use redact::releases;
 pub use merged::{Count, Entry, IdMapping, MergedRecord, Original, OwnResource, Role};
 
 use crate::{

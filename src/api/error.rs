@@ -1,0 +1,168 @@
+//! Errors meet HTTP here, and nowhere else.
+
+use actix_web::{HttpResponse, http::StatusCode};
+
+use super::render::fhir_json;
+use crate::{
+    exchange::ExchangeError,
+    fhir::{InvalidResource, Issue, IssueSeverity, IssueType, OperationOutcome},
+};
+
+/// Why a request got no answer.
+#[derive(Debug)]
+pub(super) enum ApiError {
+    /// The journey ended in an error, and has audited it. Every other variant arose before one began.
+    Exchange(ExchangeError),
+    /// The body is not the resource that belongs here.
+    Malformed(InvalidResource),
+    /// The path names nobody: not an id of this exchange.
+    UnknownId,
+    /// Something in the request is wrong, by place and problem.
+    Invalid { place: &'static str, problem: &'static str },
+    /// A parameter or combination that is understood and not served.
+    NotSupported(&'static str),
+    /// The answer could only be FHIR JSON.
+    NotAcceptable,
+    /// The body must be FHIR JSON.
+    UnsupportedMediaType,
+    /// The body is longer than the bound.
+    BodyTooLarge { bytes_max: usize },
+    /// The body broke off.
+    BodyUnreadable,
+    /// No such interaction.
+    NoSuchInteraction,
+    /// No such operation on this path.
+    MethodNotAllowed,
+}
+
+impl ApiError {
+    pub(super) fn invalid(place: &'static str, problem: &'static str) -> Self {
+        Self::Invalid { place, problem }
+    }
+
+    /// The whole answer: status and `OperationOutcome`.
+    pub(super) fn response(&self) -> HttpResponse {
+        let (status, issues) = self.told();
+        let mut response = fhir_json(status);
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.insert_header(("Retry-After", "1"));
+        }
+        response.json(OperationOutcome::new(issues))
+    }
+
+    fn told(&self) -> (StatusCode, Vec<Issue>) {
+        match self {
+            Self::Exchange(error) => of_exchange(error),
+            Self::Malformed(invalid) => of_invalid_resource(invalid),
+            Self::UnknownId => of_exchange(&ExchangeError::UnknownPatient),
+            Self::Invalid { place, problem } => {
+                let issue = error(IssueType::Invalid, *problem).at(*place);
+                (StatusCode::BAD_REQUEST, vec![issue])
+            }
+            Self::NotSupported(what) => {
+                (StatusCode::BAD_REQUEST, vec![error(IssueType::NotSupported, *what)])
+            }
+            Self::NotAcceptable => one(
+                StatusCode::NOT_ACCEPTABLE,
+                IssueType::NotSupported,
+                "this exchange answers in application/fhir+json only",
+            ),
+            Self::UnsupportedMediaType => one(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                IssueType::NotSupported,
+                "the body must be application/fhir+json",
+            ),
+            Self::BodyTooLarge { bytes_max } => one(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                IssueType::TooLong,
+                &format!("the body is longer than {bytes_max} bytes"),
+            ),
+            Self::BodyUnreadable => {
+                one(StatusCode::BAD_REQUEST, IssueType::Structure, "the body broke off")
+            }
+            Self::NoSuchInteraction => {
+                one(StatusCode::NOT_FOUND, IssueType::NotFound, "no such interaction")
+            }
+            Self::MethodNotAllowed => one(
+                StatusCode::METHOD_NOT_ALLOWED,
+                IssueType::NotSupported,
+                "this interaction is not offered here; see /fhir/metadata",
+            ),
+        }
+    }
+}
+
+fn of_exchange(failed: &ExchangeError) -> (StatusCode, Vec<Issue>) {
+    let text = failed.to_string();
+    match failed {
+        ExchangeError::Refused(_) => one(StatusCode::FORBIDDEN, IssueType::Forbidden, &text),
+        ExchangeError::UnknownPatient | ExchangeError::UnknownResource => {
+            one(StatusCode::NOT_FOUND, IssueType::NotFound, &text)
+        }
+        ExchangeError::PageExpired => one(StatusCode::GONE, IssueType::Expired, &text),
+        ExchangeError::InvalidResource(invalid) => of_invalid_resource(invalid),
+        ExchangeError::InvalidPatient(faults) => {
+            let issues = faults
+                .iter()
+                .map(|fault| error(IssueType::Value, fault.problem).at(fault.expression));
+            (StatusCode::UNPROCESSABLE_ENTITY, issues.collect())
+        }
+        ExchangeError::TooLittle => {
+            one(StatusCode::UNPROCESSABLE_ENTITY, IssueType::Required, &text)
+        }
+        ExchangeError::IdentifierMismatch => (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            vec![error(IssueType::Invariant, text).at("Patient.identifier")],
+        ),
+        ExchangeError::SeveralPatients => {
+            one(StatusCode::PRECONDITION_FAILED, IssueType::MultipleMatches, &text)
+        }
+        ExchangeError::NotSupported(_) => {
+            one(StatusCode::UNPROCESSABLE_ENTITY, IssueType::NotSupported, &text)
+        }
+        ExchangeError::InvalidConsent(_) => {
+            one(StatusCode::UNPROCESSABLE_ENTITY, IssueType::Invalid, &text)
+        }
+        ExchangeError::Consent(_) => one(StatusCode::CONFLICT, IssueType::Conflict, &text),
+        ExchangeError::NoMemberAnswered(issues) => {
+            let mut told = vec![error(IssueType::Timeout, text)];
+            told.extend(issues.iter().cloned());
+            (StatusCode::GATEWAY_TIMEOUT, told)
+        }
+        ExchangeError::Busy => one(StatusCode::SERVICE_UNAVAILABLE, IssueType::Throttled, &text),
+        ExchangeError::Index(_) | ExchangeError::Audit(_) | ExchangeError::FederationStopped => {
+            tracing::error!(error = %failed, "a request could not be answered");
+            one(StatusCode::SERVICE_UNAVAILABLE, IssueType::Transient, &text)
+        }
+    }
+}
+
+fn of_invalid_resource(invalid: &InvalidResource) -> (StatusCode, Vec<Issue>) {
+    let code = match invalid {
+        InvalidResource::Json { .. } | InvalidResource::Head | InvalidResource::Nesting => {
+            IssueType::Structure
+        }
+        InvalidResource::Type => IssueType::Invalid,
+    };
+    one(StatusCode::BAD_REQUEST, code, &invalid.to_string())
+}
+
+fn one(status: StatusCode, code: IssueType, text: &str) -> (StatusCode, Vec<Issue>) {
+    (status, vec![error(code, text)])
+}
+
+fn error(code: IssueType, text: impl Into<String>) -> Issue {
+    Issue::new(IssueSeverity::Error, code, text)
+}
+
+impl From<ExchangeError> for ApiError {
+    fn from(error: ExchangeError) -> Self {
+        Self::Exchange(error)
+    }
+}
+
+impl From<InvalidResource> for ApiError {
+    fn from(error: InvalidResource) -> Self {
+        Self::Malformed(error)
+    }
+}

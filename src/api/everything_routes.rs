@@ -1,0 +1,327 @@
+//! `Patient/{id}/$everything`, its pages, and reads by gateway id.
+
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
+use serde::Deserialize;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use uuid::Uuid;
+
+use super::{
+    Gateway, body,
+    caller::Caller,
+    error::ApiError,
+    negotiate::{check_accept, check_content_type},
+    patient_routes::enterprise_id,
+    render::{fhir_json, instant},
+    searchset::{Mode, Searchset},
+};
+use crate::{
+    access::Interaction,
+    domain::{EnterpriseId, PartialDate},
+    exchange::{EverythingQuery, RetrievedRecord, next_page, read_resource, retrieve_record},
+    fhir::{Issue, IssueSeverity, IssueType, OperationOutcome, Resource},
+};
+
+/// Entries on one page where `_count` is given, at the most.
+const COUNT_MAX: usize = 1_000;
+/// Types that one query may name; FHIR R4 has 148.
+const TYPES_MAX: usize = 148;
+/// Where a page link says which snapshot and how far into it.
+const SNAPSHOT: &str = "_snapshot";
+const OFFSET: &str = "_offset";
+
+/// What was asked, as parameters of the URL or of a `Parameters` resource.
+#[derive(Debug, Default)]
+struct Asked {
+    query: EverythingQuery,
+    count: Option<usize>,
+    page: Option<(Uuid, usize)>,
+}
+
+/// `GET /fhir/Patient/{id}/$everything`.
+pub(super) async fn get_everything(
+    gateway: web::Data<Gateway>,
+    caller: Caller,
+    request: HttpRequest,
+    id: web::Path<String>,
+) -> HttpResponse {
+    let answer = async {
+        check_accept(&request)?;
+        let pairs = url::form_urlencoded::parse(request.query_string().as_bytes());
+        let asked = Asked::from_pairs(pairs.map(|(name, value)| (name.into(), value.into())))?;
+        retrieve(&gateway, &caller, enterprise_id(&id)?, asked).await
+    };
+    let answer = answer.await;
+    caller.conclude(&gateway, Interaction::Everything, answer).await
+}
+
+/// `POST /fhir/Patient/{id}/$everything` with a `Parameters` resource.
+pub(super) async fn post_everything(
+    gateway: web::Data<Gateway>,
+    caller: Caller,
+    request: HttpRequest,
+    id: web::Path<String>,
+    payload: web::Payload,
+) -> HttpResponse {
+    let answer = async {
+        check_accept(&request)?;
+        check_content_type(&request)?;
+        let body = body::read(payload, gateway.settings.body_bytes_max).await?;
+        let asked = Asked::from_parameters(&Resource::parse(&body)?)?;
+        retrieve(&gateway, &caller, enterprise_id(&id)?, asked).await
+    };
+    let answer = answer.await;
+    caller.conclude(&gateway, Interaction::Everything, answer).await
+}
+
+async fn retrieve(
+    gateway: &Gateway,
+    caller: &Caller,
+    id: EnterpriseId,
+    asked: Asked,
+) -> Result<HttpResponse, ApiError> {
+    let exchange = &gateway.exchange;
+    let (offset, retrieved) = match asked.page {
+        Some((token, offset)) => {
+            (offset, next_page(exchange, caller.call(), id, token).await?.into_inner())
+        }
+        None => (0, retrieve_record(exchange, caller.call(), id, asked.query).await?.into_inner()),
+    };
+    let self_url = format!("{}{}", gateway.settings.base_url, fhir_path(caller));
+    let json = render(gateway, &retrieved, offset, asked.count, self_url);
+    Ok(fhir_json(StatusCode::OK).body(json))
+}
+
+/// The path and query below the FHIR base, as they were asked for.
+fn fhir_path(caller: &Caller) -> String {
+    let raw = &caller.call().raw;
+    let path = raw.path.strip_prefix("/fhir").unwrap_or(&raw.path);
+    if raw.query_string.is_empty() {
+        path.to_owned()
+    } else {
+        format!("{path}?{}", raw.query_string)
+    }
+}
+
+/// One page: the person on the first, then facts and what the exchange says of them, and on every
+/// page who answered and what is missing.
+fn render(
+    gateway: &Gateway,
+    retrieved: &RetrievedRecord,
+    offset: usize,
+    count: Option<usize>,
+    self_url: String,
+) -> Vec<u8> {
+    let snapshot = &retrieved.snapshot;
+    let base = &gateway.settings.base_url;
+    let mut set = Searchset::new(Uuid::new_v4().to_string(), instant(snapshot.taken));
+    set.link("self", self_url);
+    // A partial sum is not the number of matches (STANDARDS: a total only where all answered).
+    if snapshot.complete {
+        set.total(snapshot.record.facts().count() + 1);
+    }
+    if offset == 0 {
+        let url = format!("{base}/Patient/{}", snapshot.person);
+        set.push(Some(&url), &snapshot.view.to_json(), Mode::Match);
+    }
+    let page = count.unwrap_or(usize::MAX);
+    for entry in snapshot.record.entries().skip(offset).take(page) {
+        let url = format!("{base}/{}/{}", entry.resource_type, entry.id);
+        let mode = if entry.is_own { Mode::Include } else { Mode::Match };
+        set.push(Some(&url), entry.json, mode);
+    }
+    let next = offset.saturating_add(page);
+    if next < snapshot.record.entries().count() {
+        let (person, token) = (snapshot.person, retrieved.token);
+        set.link(
+            "next",
+            format!(
+                "{base}/Patient/{person}/$everything?{SNAPSHOT}={token}&{OFFSET}={next}&_count={page}"
+            ),
+        );
+    }
+    let outcome = OperationOutcome::new(statement(&snapshot.statement));
+    let json = serde_json::to_string(&outcome).expect("an outcome is plain data");
+    set.push(None, &json, Mode::Outcome);
+    set.into_json()
+}
+
+/// The completeness statement. The last sentence stands in every answer, so that it betrays nothing.
+fn statement(issues: &[Issue]) -> Vec<Issue> {
+    let mut statement = issues.to_vec();
+    statement.push(Issue::new(
+        IssueSeverity::Information,
+        IssueType::Informational,
+        "Records may exist that are not shown: held outside this exchange, not yet linked, or \
+         withheld by law or by the patient's choice",
+    ));
+    statement
+}
+
+/// `GET /fhir/{Type}/{member}.{id}`.
+pub(super) async fn get_resource(
+    gateway: web::Data<Gateway>,
+    caller: Caller,
+    request: HttpRequest,
+    path: web::Path<(String, String)>,
+) -> HttpResponse {
+    let (resource_type, id) = path.into_inner();
+    get_by_gateway_id(&gateway, &caller, &request, &resource_type, &id).await
+}
+
+/// `GET /fhir/Consent/{member}.{id}`: a Consent that a member holds, not one that was recorded here.
+pub(super) async fn get_consent(
+    gateway: web::Data<Gateway>,
+    caller: Caller,
+    request: HttpRequest,
+    id: web::Path<String>,
+) -> HttpResponse {
+    get_by_gateway_id(&gateway, &caller, &request, "Consent", &id).await
+}
+
+/// Reads a member's resource under its gateway id.
+pub(super) async fn get_by_gateway_id(
+    gateway: &Gateway,
+    caller: &Caller,
+    request: &HttpRequest,
+    resource_type: &str,
+    id: &str,
+) -> HttpResponse {
+    let answer = async {
+        check_accept(request)?;
+        let read = read_resource(&gateway.exchange, caller.call(), resource_type, id).await?;
+        Ok(fhir_json(StatusCode::OK).body(read.into_inner()))
+    };
+    let answer = answer.await;
+    caller.conclude(gateway, Interaction::ResourceRead, answer).await
+}
+
+impl Asked {
+    fn from_pairs(pairs: impl Iterator<Item = (String, String)>) -> Result<Self, ApiError> {
+        let mut asked = Self::default();
+        let (mut token, mut offset) = (None, None);
+        for (name, value) in pairs {
+            match name.as_str() {
+                SNAPSHOT => {
+                    let told = Uuid::parse_str(&value);
+                    token = Some(told.map_err(|_| ApiError::invalid(SNAPSHOT, "not a page"))?);
+                }
+                OFFSET => {
+                    let told = value.parse();
+                    offset = Some(told.map_err(|_| ApiError::invalid(OFFSET, "not a page"))?);
+                }
+                _ => asked.take(&name, &value)?,
+            }
+        }
+        asked.page = token.zip(offset.or(Some(0)));
+        Ok(asked)
+    }
+
+    fn from_parameters(resource: &Resource) -> Result<Self, ApiError> {
+        if resource.resource_type() != "Parameters" {
+            return Err(ApiError::invalid("resourceType", "must be Parameters"));
+        }
+        let told: Parameters = resource.read()?;
+        let mut asked = Self::default();
+        for parameter in told.parameter {
+            let value = parameter.value();
+            let value = value.ok_or(ApiError::invalid("Parameters.parameter", "has no value"))?;
+            asked.take(&parameter.name, &value)?;
+        }
+        Ok(asked)
+    }
+
+    fn take(&mut self, name: &str, value: &str) -> Result<(), ApiError> {
+        match name {
+            "_type" => {
+                self.query.types.extend(value.split(',').map(|one| one.trim().to_owned()));
+                self.query.types.remove("");
+                if self.query.types.len() > TYPES_MAX {
+                    return Err(ApiError::invalid("_type", "names more types than there are"));
+                }
+            }
+            "_since" => {
+                let since = OffsetDateTime::parse(value, &Rfc3339);
+                self.query.since =
+                    Some(since.map_err(|_| ApiError::invalid("_since", "is not an instant"))?);
+            }
+            "start" => self.query.start = Some(date("start", value)?),
+            "end" => self.query.end = Some(date("end", value)?),
+            "_count" => {
+                let count = value.parse().ok().filter(|count: &usize| *count > 0);
+                let count = count.ok_or(ApiError::invalid("_count", "is not a number above 0"))?;
+                self.count = Some(count.min(COUNT_MAX));
+            }
+            // An unknown parameter is passed over (FHIR R4 §3.1.1.3).
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn date(place: &'static str, value: &str) -> Result<PartialDate, ApiError> {
+    PartialDate::parse(value).map_err(|_| ApiError::invalid(place, "is not a date"))
+}
+
+#[derive(Deserialize)]
+struct Parameters {
+    #[serde(default)]
+    parameter: Vec<Parameter>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Parameter {
+    name: String,
+    value_code: Option<String>,
+    value_date: Option<String>,
+    value_instant: Option<String>,
+    value_integer: Option<i64>,
+}
+
+impl Parameter {
+    fn value(&self) -> Option<String> {
+        let text = self.value_code.as_ref().or(self.value_date.as_ref());
+        text.or(self.value_instant.as_ref())
+            .cloned()
+            .or_else(|| self.value_integer.map(|number| number.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(query: &str) -> Result<Asked, ApiError> {
+        let pairs = url::form_urlencoded::parse(query.as_bytes());
+        Asked::from_pairs(pairs.map(|(name, value)| (name.into(), value.into())))
+    }
+
+    #[test]
+    fn the_parameters_of_everything_are_read() {
+        let asked = asked(
+            "_type=Observation,Condition&_type=Goal&_since=2024-01-02T03:04:05Z&start=2020&end=2021-05&_count=20",
+        )
+        .expect("understood");
+        assert_eq!(asked.query.types.len(), 3);
+        assert!(asked.query.since.is_some() && asked.query.start.is_some());
+        assert_eq!(asked.count, Some(20));
+    }
+
+    #[test]
+    fn a_parameter_that_cannot_be_read_is_refused() {
+        for bad in ["_since=yesterday", "start=2020-13", "_count=0", "_count=x", "_snapshot=1"] {
+            assert!(asked(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn parameters_may_come_as_a_resource() {
+        let resource = Resource::parse(
+            br#"{"resourceType":"Parameters","parameter":[{"name":"_type","valueCode":"Goal"},
+                {"name":"start","valueDate":"2020-01-01"},{"name":"_count","valueInteger":5}]}"#,
+        )
+        .expect("a resource");
+        let asked = Asked::from_parameters(&resource).expect("understood");
+        assert!(asked.query.types.contains("Goal") && asked.count == Some(5));
+    }
+}

@@ -1,0 +1,116 @@
+//! FHIR R4 over HTTP: handlers parse, call one journey and render; they decide nothing.
+
+mod body;
+mod caller;
+mod capability;
+mod consent_routes;
+mod error;
+mod everything_routes;
+mod match_input;
+mod negotiate;
+mod patient_routes;
+mod render;
+mod searchset;
+
+use std::sync::Arc;
+
+use actix_web::{HttpResponse, http::StatusCode, web};
+use serde::Deserialize;
+
+use crate::exchange::Exchange;
+
+/// How the FHIR interface presents itself, and what it takes.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ApiSettings {
+    /// The FHIR base that callers use, without a trailing slash; put into every link.
+    pub base_url: String,
+    /// What the exchange is called, in its CapabilityStatement.
+    pub exchange_name: String,
+    /// The longest request body, in bytes.
+    pub body_bytes_max: usize,
+}
+
+impl Default for ApiSettings {
+    fn default() -> Self {
+        Self {
+            base_url: "https://localhost:8443/fhir".to_owned(),
+            exchange_name: "Tessera exchange".to_owned(),
+            body_bytes_max: 1 << 20,
+        }
+    }
+}
+
+/// What every handler has at hand.
+pub struct Gateway {
+    exchange: Arc<Exchange>,
+    settings: ApiSettings,
+    capability: String,
+}
+
+impl Gateway {
+    /// Sets the interface before an exchange.
+    pub fn new(exchange: Arc<Exchange>, settings: ApiSettings) -> Self {
+        let started = render::instant(exchange.clock.now());
+        let capability =
+            capability::capability_statement(&settings.base_url, &settings.exchange_name, &started);
+        Self { exchange, settings, capability: capability.to_string() }
+    }
+}
+
+/// Mounts the FHIR interface under `/fhir`.
+pub fn routes(config: &mut web::ServiceConfig) {
+    config.service(
+        web::scope("/fhir")
+            .route("/metadata", web::get().to(metadata))
+            .service(
+                web::resource("/Patient")
+                    .route(web::put().to(patient_routes::put_patient))
+                    .default_service(web::to(method_not_allowed)),
+            )
+            .service(
+                web::resource("/Patient/$match")
+                    .route(web::post().to(patient_routes::post_match))
+                    .default_service(web::to(method_not_allowed)),
+            )
+            .service(
+                web::resource("/Patient/{id}")
+                    .route(web::get().to(patient_routes::get_patient))
+                    .default_service(web::to(method_not_allowed)),
+            )
+            .service(
+                web::resource("/Patient/{id}/$everything")
+                    .route(web::get().to(everything_routes::get_everything))
+                    .route(web::post().to(everything_routes::post_everything))
+                    .default_service(web::to(method_not_allowed)),
+            )
+            .service(
+                web::resource("/Consent/{id}")
+                    .route(web::get().to(everything_routes::get_consent))
+                    .route(web::put().to(consent_routes::put_consent))
+                    .default_service(web::to(method_not_allowed)),
+            )
+            .service(
+                web::resource("/{type:[A-Z][A-Za-z]*}/{id}")
+                    .route(web::get().to(everything_routes::get_resource))
+                    .default_service(web::to(method_not_allowed)),
+            )
+            .default_service(web::to(no_such_interaction)),
+    );
+    config.default_service(web::to(no_such_interaction));
+}
+
+async fn metadata(gateway: web::Data<Gateway>, request: actix_web::HttpRequest) -> HttpResponse {
+    match negotiate::check_accept(&request) {
+        Ok(()) => render::fhir_json(StatusCode::OK).body(gateway.capability.clone()),
+        Err(error) => error.response(),
+    }
+}
+
+async fn method_not_allowed() -> HttpResponse {
+    error::ApiError::MethodNotAllowed.response()
+}
+
+async fn no_such_interaction() -> HttpResponse {
+    error::ApiError::NoSuchInteraction.response()
+}

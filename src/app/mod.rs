@@ -1,0 +1,312 @@
+//! Builds everything once, and hands it down.
+
+mod health;
+mod measure;
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use actix_web::{App, HttpServer, dev::ServerHandle, middleware::from_fn, web};
+use metrics_exporter_prometheus::PrometheusHandle;
+use thiserror::Error;
+use time::OffsetDateTime;
+use tokio::task::JoinHandle;
+
+use crate::{
+    access::{
+        AuditError, AuditLog, Clients, ConsentBook, ConsentError, InvalidClients,
+        InvalidRevocations,
+    },
+    api::{self, Gateway},
+    config::{Config, ConfigError, TlsSettings, read_text},
+    directory::{Directory, DirectoryError},
+    domain::Clock,
+    exchange::{Exchange, Snapshots},
+    federation::{Federation, FederationError, MemberTrust},
+    index::{Index, IndexError},
+    matching::{InvalidModel, Model},
+    storage::{Database, StorageError},
+    tls::{
+        Credentials, RevocationLists, ServerTls, TlsError, read_revocation_lists,
+        read_trust_roots, remember_client_certificate,
+    },
+};
+
+/// The machine's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> OffsetDateTime {
+        OffsetDateTime::now_utc()
+    }
+}
+
+/// A gateway that listens.
+pub struct RunningGateway {
+    fhir_address: SocketAddr,
+    health_address: SocketAddr,
+    base_url: String,
+    exchange: Arc<Exchange>,
+    store: Database,
+    tls: ServerTls,
+    tls_settings: TlsSettings,
+    servers: Vec<(ServerHandle, JoinHandle<std::io::Result<()>>)>,
+}
+
+/// Opens the database, folds the index and begins to listen.
+///
+/// Ports 0 are chosen by the system; a port 0 in `api.base_url` then becomes the one chosen. Needs a
+/// multi-thread tokio runtime that lives as long as the gateway.
+pub async fn start(
+    mut config: Config,
+    clock: Arc<dyn Clock>,
+    metrics: Option<PrometheusHandle>,
+) -> Result<RunningGateway, StartError> {
+    let tls = server_tls(&config.tls)?;
+    let clients = Clients::from_toml(&read_text(&config.access.clients)?)?;
+    set_revocations(&clients, &config.tls)?;
+    let (fhir_listener, fhir_address) = bind(config.server.fhir_address)?;
+    let (health_listener, health_address) = bind(config.server.health_address)?;
+    let port = format!(":{}/", fhir_address.port());
+    config.api.base_url = config.api.base_url.replacen(":0/", &port, 1);
+    config.audit.base_url.clone_from(&config.api.base_url);
+
+    let store = Database::open(&config.storage.settings()).await?;
+    let exchange = Arc::new(build(&config, &store, clients, clock).await?);
+    let gateway = web::Data::new(Gateway::new(Arc::clone(&exchange), config.api.clone()));
+    let fhir = serve_fhir(&config, gateway, fhir_listener, &tls)?;
+    let health = health::serve(health_listener, Arc::clone(&exchange), store.clone(), metrics)?;
+    tracing::info!(fhir = %fhir_address, health = %health_address, "listening");
+    Ok(RunningGateway {
+        fhir_address,
+        health_address,
+        base_url: config.api.base_url,
+        exchange,
+        store,
+        tls,
+        tls_settings: config.tls,
+        servers: vec![fhir, health],
+    })
+}
+
+async fn build(
+    config: &Config,
+    store: &Database,
+    clients: Clients,
+    clock: Arc<dyn Clock>,
+) -> Result<Exchange, StartError> {
+    let model = Arc::new(read_model(&config.index.model)?);
+    let directory = Directory::open(store.clone()).await?;
+    let consents =
+        ConsentBook::open(store.clone(), config.access.consent, directory.clone()).await?;
+    let audit =
+        AuditLog::start(store.clone(), config.audit.clone(), Arc::clone(&clock)).await?;
+    let index = Index::open(
+        store.clone(),
+        Arc::clone(&model),
+        config.index.limits(),
+        Arc::clone(&clock),
+    )
+    .await?;
+    let trust = MemberTrust {
+        credentials: Credentials::read(&config.tls.certificate, &config.tls.key)?,
+        roots: read_trust_roots(&config.tls.member_roots)?,
+    };
+    let federation =
+        Federation::start(config.federation.clone(), trust, directory.clone(), model)?;
+    Ok(Exchange {
+        settings: config.exchange.clone(),
+        clock,
+        clients,
+        directory,
+        consents,
+        audit,
+        index,
+        federation,
+        snapshots: Snapshots::new(&config.snapshots),
+        queries: tokio::sync::Semaphore::new(config.exchange.queries_max),
+    })
+}
+
+/// Reads a matching model.
+pub fn read_model(path: &std::path::Path) -> Result<Model, StartError> {
+    let text = read_text(path)?;
+    Model::from_json(&text).map_err(|source| StartError::Model { path: path.to_owned(), source })
+}
+
+fn server_tls(settings: &TlsSettings) -> Result<ServerTls, TlsError> {
+    let (credentials, roots, revoked) = tls_files(settings)?;
+    ServerTls::new(&credentials, &roots, &revoked)
+}
+
+fn tls_files(
+    settings: &TlsSettings,
+) -> Result<(Credentials, crate::tls::TrustRoots, RevocationLists), TlsError> {
+    let revoked = match &settings.revocation_lists {
+        Some(path) => read_revocation_lists(path)?,
+        None => RevocationLists::default(),
+    };
+    let credentials = Credentials::read(&settings.certificate, &settings.key)?;
+    Ok((credentials, read_trust_roots(&settings.client_roots)?, revoked))
+}
+
+/// A connection outlives its handshake, so each request looks at the lists again.
+fn set_revocations(clients: &Clients, settings: &TlsSettings) -> Result<(), StartError> {
+    let Some(path) = &settings.revocation_lists else { return Ok(()) };
+    let pem = read_text(path)?;
+    Ok(clients.set_revocation_lists([pem.as_bytes()])?)
+}
+
+fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |source| StartError::Listen { address, source };
+    let listener = TcpListener::bind(address).map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
+/// A request's head must be there this soon: a slow sender holds a connection, not a worker.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// An idle connection is let go after this.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+fn serve_fhir(
+    config: &Config,
+    gateway: web::Data<Gateway>,
+    listener: TcpListener,
+    tls: &ServerTls,
+) -> Result<(ServerHandle, JoinHandle<std::io::Result<()>>), StartError> {
+    let workers = match config.server.workers {
+        0 => std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
+        some => some,
+    };
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(gateway.clone())
+            .wrap(from_fn(measure::measured))
+            .configure(api::routes)
+    })
+    .workers(workers)
+    .max_connections(config.server.connections_max.div_ceil(workers))
+    .client_request_timeout(HEAD_TIMEOUT)
+    .keep_alive(KEEP_ALIVE)
+    .shutdown_timeout(config.server.drain_s)
+    .disable_signals()
+    .on_connect(remember_client_certificate)
+    .listen_rustls_0_23(listener, tls.config()?)
+    .map_err(StartError::Serve)?
+    .run();
+    let handle = server.handle();
+    Ok((handle, tokio::spawn(server)))
+}
+
+impl RunningGateway {
+    /// Where the FHIR interface listens.
+    pub fn fhir_address(&self) -> SocketAddr {
+        self.fhir_address
+    }
+
+    /// Where health and metrics are.
+    pub fn health_address(&self) -> SocketAddr {
+        self.health_address
+    }
+
+    /// The FHIR base that links in answers begin with.
+    pub fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    /// The exchange behind the interfaces.
+    pub fn exchange(&self) -> &Exchange {
+        &self.exchange
+    }
+
+    /// The database; for asking how durable it is.
+    pub fn store(&self) -> &Database {
+        &self.store
+    }
+
+    /// Reads certificates, authorities and revocation lists again. On an error the old ones stay.
+    pub fn reload(&self) -> Result<(), StartError> {
+        let (credentials, roots, revoked) = tls_files(&self.tls_settings)?;
+        self.tls.reload(&credentials, &roots, &revoked)?;
+        set_revocations(&self.exchange.clients, &self.tls_settings)
+    }
+
+    /// Takes no more requests, lets those under way finish within the drain time, and closes
+    /// everything in order: what was acknowledged is on disk, what was disclosed is audited.
+    pub async fn stop(self) {
+        for (handle, task) in self.servers {
+            handle.stop(true).await;
+            match task.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(%error, "a listener ended badly"),
+                Err(error) => tracing::error!(%error, "a listener's task ended badly"),
+            }
+        }
+        self.exchange.audit.close().await;
+        self.exchange.consents.close().await;
+        self.exchange.directory.close().await;
+        self.exchange.index.close().await;
+        self.store.close().await;
+        tracing::info!("stopped");
+    }
+}
+
+/// Why the gateway did not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// A file of the configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A certificate, key or authority.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// `clients.toml`.
+    #[error("clients: {0}")]
+    Clients(#[from] InvalidClients),
+    /// A revocation list.
+    #[error("revocation list: {0}")]
+    Revocations(#[from] InvalidRevocations),
+    /// An address that cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A listener that cannot be run.
+    #[error("cannot serve: {0}")]
+    Serve(std::io::Error),
+    /// The database.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The matching model.
+    #[error("{}: {source}", path.display())]
+    Model {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: InvalidModel,
+    },
+    /// The directory.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// The consents.
+    #[error(transparent)]
+    Consent(#[from] ConsentError),
+    /// The audit trail.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// The index.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// The federation.
+    #[error(transparent)]
+    Federation(#[from] FederationError),
+}

@@ -1,0 +1,97 @@
+use thiserror::Error;
+
+use crate::{
+    access::{AuditError, Closing, ConsentError, InvalidConsent, Refusal},
+    fhir::{InvalidResource, Issue, patient::Fault},
+    index::IndexError,
+};
+
+/// Why the exchange cannot answer at all. A member that fails is no error but an outcome.
+#[derive(Debug, Error)]
+pub enum ExchangeError {
+    /// Not allowed.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// No such person, or none that may be named.
+    #[error("patient not found")]
+    UnknownPatient,
+    /// No such resource, or none that may be named.
+    #[error("resource not found")]
+    UnknownResource,
+    /// The snapshot behind a page link has ended.
+    #[error("the page is no longer kept; ask again from the beginning")]
+    PageExpired,
+    /// Not a resource, or not the one that belongs here.
+    #[error(transparent)]
+    InvalidResource(#[from] InvalidResource),
+    /// Elements of a Patient break the rules.
+    #[error("the Patient cannot be taken as it is")]
+    InvalidPatient(Vec<Fault>),
+    /// The Patient does not say who it is.
+    #[error("the Patient holds too little to tell anybody apart")]
+    TooLittle,
+    /// The identifier of the request is not among the Patient's own.
+    #[error("the Patient does not hold the identifier that the request names")]
+    IdentifierMismatch,
+    /// The request names several identifiers, of several patients or of none.
+    #[error("the identifiers name several patients, or a new patient ambiguously")]
+    SeveralPatients,
+    /// A change that is not taken.
+    #[error("{0}")]
+    NotSupported(&'static str),
+    /// The Consent cannot be read.
+    #[error(transparent)]
+    InvalidConsent(#[from] InvalidConsent),
+    /// The Consent could not be kept.
+    #[error(transparent)]
+    Consent(ConsentError),
+    /// Every member that holds records failed.
+    #[error("no member that holds records answered")]
+    NoMemberAnswered(Vec<Issue>),
+    /// As many queries as the gateway takes at once are under way.
+    #[error("too many queries are under way; try again")]
+    Busy,
+    /// The index failed.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// The audit trail failed; nothing may be released.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// Members cannot be asked at all.
+    #[error("members cannot be asked now")]
+    FederationStopped,
+}
+
+impl From<ConsentError> for ExchangeError {
+    fn from(error: ConsentError) -> Self {
+        match error {
+            ConsentError::Refused(refusal) => Self::Refused(refusal),
+            other => Self::Consent(other),
+        }
+    }
+}
+
+/// How the audit of a journey that failed closes: fixed words, no patient.
+pub(super) fn rejected(error: &ExchangeError) -> Closing {
+    match error {
+        ExchangeError::Refused(refusal) => Closing::Refused(*refusal),
+        ExchangeError::UnknownPatient => Closing::Rejected("patient not found"),
+        ExchangeError::UnknownResource => Closing::Rejected("resource not found"),
+        ExchangeError::PageExpired => Closing::Rejected("page expired"),
+        ExchangeError::InvalidResource(_) => {
+            Closing::Rejected("not the resource that belongs here")
+        }
+        ExchangeError::InvalidPatient(_) => Closing::Rejected("Patient breaks the rules"),
+        ExchangeError::TooLittle => Closing::Rejected("too few demographics"),
+        ExchangeError::IdentifierMismatch => Closing::Rejected("identifier not in the Patient"),
+        ExchangeError::SeveralPatients => Closing::Rejected("several patients"),
+        ExchangeError::NotSupported(what) => Closing::Rejected(what),
+        ExchangeError::InvalidConsent(_) => Closing::Rejected("Consent cannot be read"),
+        ExchangeError::Consent(_) => Closing::Failed("Consent could not be kept"),
+        ExchangeError::NoMemberAnswered(_) => Closing::Failed("no member answered"),
+        ExchangeError::Busy => Closing::Failed("too many queries under way"),
+        ExchangeError::Index(_) => Closing::Failed("the index failed"),
+        ExchangeError::Audit(_) => Closing::Failed("the audit trail failed"),
+        ExchangeError::FederationStopped => Closing::Failed("members cannot be asked"),
+    }
+}

@@ -1,0 +1,83 @@
+//! The journeys, one file each: what the exchange does for somebody, from the first question to
+//! the last audit row.
+//!
+//! Every journey opens its audit before anything else, and gives its answer as
+//! [`Released`](crate::access::Released): proof that what it discloses is on durable record.
+
+mod call;
+mod error;
+mod match_patient;
+mod patient_view;
+mod read_patient;
+mod read_resource;
+mod record_consent;
+mod register_patient;
+mod retrieve_record;
+mod snapshots;
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use tokio::sync::Semaphore;
+
+pub use call::{Call, reject};
+pub use error::ExchangeError;
+use error::rejected;
+pub use match_patient::{MatchQuery, MatchedPatient, match_patient};
+pub use patient_view::PatientView;
+pub use read_patient::read_patient;
+pub use read_resource::read_resource;
+pub use record_consent::record_consent;
+pub use register_patient::{acceptable, last_updated, register_patient};
+pub use retrieve_record::{EverythingQuery, RetrievedRecord, next_page, retrieve_record};
+pub use snapshots::{Snapshot, SnapshotSettings, Snapshots};
+
+use crate::{
+    access::{AuditLog, Clients, ConsentBook},
+    directory::Directory,
+    domain::Clock,
+    federation::Federation,
+    index::Index,
+};
+
+/// Everything that a journey leans on, built once by `app`.
+pub struct Exchange {
+    /// What the exchange is, and how much it takes on at once.
+    pub settings: ExchangeSettings,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// Who may knock.
+    pub clients: Clients,
+    /// The members.
+    pub directory: Directory,
+    /// The consents on file.
+    pub consents: ConsentBook,
+    /// The audit trail.
+    pub audit: AuditLog,
+    /// The master patient index.
+    pub index: Index,
+    /// The way to the members.
+    pub federation: Federation,
+    /// Records shown of late.
+    pub snapshots: Snapshots,
+    /// One permit for each query that may be under way at members.
+    pub queries: Semaphore,
+}
+
+/// What the exchange is called, and how much it takes on at once.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ExchangeSettings {
+    /// Its name, as transmitter in Provenance.
+    pub name: String,
+    /// Its identifier as a URI, such as `urn:oid:…`.
+    pub organization: Option<String>,
+    /// Queries to members under way at once; more are told to come again.
+    pub queries_max: usize,
+}
+
+impl Default for ExchangeSettings {
+    fn default() -> Self {
+        Self { name: "Tessera exchange".to_owned(), organization: None, queries_max: 256 }
+    }
+}
