@@ -10,6 +10,7 @@ pub mod config;
 pub mod directory;
 pub mod domain;
 pub mod exchange;
+pub mod federation;
 pub mod fhir;
 pub mod index;
 pub mod matching;

@@ -1,0 +1,338 @@
+//! What came of asking one member: never silent, and never an error of ours.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use crate::{
+    domain::{LocalId, MemberCode},
+    fhir::Resource,
+};
+
+/// What came of asking one member.
+#[derive(Clone, Debug)]
+pub struct MemberOutcome {
+    /// The member.
+    pub member: MemberCode,
+    /// Its display name.
+    pub name: String,
+    /// Its FHIR base, against which its relative references resolve; empty where not asked.
+    pub base_url: String,
+    /// How long it was waited for.
+    pub elapsed: Duration,
+    /// One answer per patient there; the same Patient under two identifiers is one answer.
+    pub answers: Vec<RecordAnswer>,
+}
+
+/// What came of asking one member for one of its patients.
+#[derive(Clone, Debug)]
+pub struct RecordAnswer {
+    /// The local identifiers that were asked for.
+    pub local_ids: Vec<LocalId>,
+    /// The id of the `Patient` there, once resolved.
+    pub patient_id: Option<String>,
+    /// What came of it.
+    pub status: Status,
+    /// The HTTP status behind a failure.
+    pub http_status: Option<u16>,
+    /// Whether the Patient returned is the one that was sought.
+    pub identity: Identity,
+    /// Pages read.
+    pub pages: usize,
+    /// Resources outside `_type`, `_since`, `start` or `end` that the member sent all the same.
+    pub outside_query: usize,
+    /// Resources withheld one by one, by reason.
+    pub dropped: Dropped,
+    /// Parts of the answer that are missing.
+    pub gaps: Vec<Gap>,
+    /// The verified resources, the Patient among them where its type was asked for.
+    pub resources: Vec<Resource>,
+}
+
+impl MemberOutcome {
+    /// A member that nobody asked.
+    pub(super) fn not_asked(
+        member: MemberCode,
+        name: String,
+        local_ids: Vec<LocalId>,
+        reason: NotAsked,
+    ) -> Self {
+        let answer = RecordAnswer::without_patient(local_ids, Status::NotAsked(reason));
+        let (base_url, elapsed) = (String::new(), Duration::ZERO);
+        Self { member, name, base_url, elapsed, answers: vec![answer] }
+    }
+
+    /// The gravest status among its answers.
+    pub fn status(&self) -> Status {
+        let statuses = self.answers.iter().map(|answer| answer.status);
+        statuses.max_by_key(|status| status.gravity()).unwrap_or(Status::Empty(Emptiness::Nothing))
+    }
+
+    /// Every verified resource.
+    pub fn resources(&self) -> impl Iterator<Item = &Resource> {
+        self.answers.iter().flat_map(|answer| &answer.resources)
+    }
+
+    /// The ids of the Patients at this member whose resources are in the answer.
+    pub fn patient_ids(&self) -> impl Iterator<Item = &str> {
+        let released = self.answers.iter().filter(|answer| answer.is_released());
+        released.filter_map(|answer| answer.patient_id.as_deref())
+    }
+}
+
+impl RecordAnswer {
+    /// An answer that never came to a Patient.
+    pub(super) fn without_patient(local_ids: Vec<LocalId>, status: Status) -> Self {
+        Self {
+            local_ids,
+            patient_id: None,
+            status,
+            http_status: None,
+            identity: Identity::NotSeen,
+            pages: 0,
+            outside_query: 0,
+            dropped: Dropped::default(),
+            gaps: Vec::new(),
+            resources: Vec::new(),
+        }
+    }
+
+    fn is_released(&self) -> bool {
+        !matches!(self.status, Status::Withheld(_) | Status::NotAsked(_))
+    }
+}
+
+/// What came of asking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Everything that was asked for came.
+    Answered,
+    /// The member answered, and there was nothing to give.
+    Empty(Emptiness),
+    /// The member would not answer.
+    Refused(Refusal),
+    /// The deadline passed; what came before is in the answer.
+    TimedOut,
+    /// A bound was reached or a part failed; what came is in the answer.
+    Truncated(Cut),
+    /// The member answered, and nothing of it may be shown.
+    Withheld(Withholding),
+    /// The member could not be reached, or did not answer in FHIR.
+    Unreachable(Fault),
+    /// The member was not asked.
+    NotAsked(NotAsked),
+}
+
+impl Status {
+    /// One word for metrics and diagnostics.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Empty(_) => "empty",
+            Self::Refused(_) => "refused",
+            Self::TimedOut => "timed-out",
+            Self::Truncated(_) => "truncated",
+            Self::Withheld(_) => "withheld",
+            Self::Unreachable(_) => "unreachable",
+            Self::NotAsked(_) => "not-asked",
+        }
+    }
+
+    /// Whether everything the member has is in the answer.
+    pub const fn is_complete(self) -> bool {
+        matches!(self, Self::Answered | Self::Empty(_))
+    }
+
+    /// Order by which the worst of several is chosen; what was withheld comes first.
+    const fn gravity(self) -> u8 {
+        match self {
+            Self::Empty(_) => 0,
+            Self::Answered => 1,
+            Self::NotAsked(_) => 2,
+            Self::Truncated(_) => 3,
+            Self::Refused(_) => 4,
+            Self::TimedOut => 5,
+            Self::Unreachable(_) => 6,
+            Self::Withheld(_) => 7,
+        }
+    }
+}
+
+/// Why an answer holds nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Emptiness {
+    /// The member knows no patient with that identifier.
+    PatientUnknown,
+    /// The member knows the patient and holds nothing of what was asked for.
+    Nothing,
+}
+
+/// Why a member would not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// HTTP 401.
+    Login,
+    /// HTTP 403.
+    Forbidden,
+    /// HTTP 429, and no time left to wait.
+    Throttled,
+    /// Any other 4xx: the request is not one that it serves.
+    NotServed,
+}
+
+/// Why an answer ends early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// The deadline passed.
+    Deadline,
+    /// More pages than are read.
+    Pages,
+    /// More bytes than are read.
+    Bytes,
+    /// More resources than are read.
+    Resources,
+    /// The link to the next page leads away from the member.
+    NextElsewhere,
+    /// The link to the next page leads back to one already read.
+    NextRepeats,
+    /// The member failed at this part.
+    Failed(Fault),
+    /// The member refused this part.
+    Refused(Refusal),
+    /// The member itself said that its answer is incomplete.
+    SaidIncomplete,
+}
+
+/// Why a whole answer is withheld.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Withholding {
+    /// The Patient returned is somebody else than the one the member fed.
+    IdentityContradicted,
+    /// The member returned Patients, none of which carries the identifier asked for.
+    IdentifierNotEchoed,
+    /// Several Patients carry the identifier asked for.
+    SeveralPatients,
+}
+
+/// How a member failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// No connection: address, network or port.
+    Connect,
+    /// No TLS session: its certificate or ours was refused.
+    Tls,
+    /// The connection broke off.
+    Broken,
+    /// HTTP 502, 503 or 504.
+    Unavailable,
+    /// HTTP 500, a redirect, or another status that says nothing.
+    ServerError,
+    /// Not FHIR JSON, or nested too deep.
+    NotFhir,
+    /// It failed so often of late that it is left alone for a moment.
+    CircuitOpen,
+    /// A failure in the gateway itself while this member was asked.
+    Internal,
+}
+
+/// Why a member was not asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotAsked {
+    /// The permit does not allow its records.
+    NotPermitted,
+    /// It is not in the directory.
+    NotInDirectory,
+    /// It is not active: onboarding, testing or suspended.
+    NotActive,
+    /// It has no FHIR base that can be asked.
+    NoEndpoint,
+    /// More members than one query may ask.
+    TooManyMembers,
+    /// The requester's own organization.
+    OwnOrganization,
+}
+
+/// Whether the Patient returned is the one that was sought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// No Patient was seen.
+    NotSeen,
+    /// Its demographics agree with what the member fed, and with the person.
+    Agrees,
+    /// It carries the identifier asked for, and too little else to tell.
+    NotConfirmed,
+    /// It is somebody else.
+    Contradicts,
+}
+
+/// Resources withheld one by one, counted by reason.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dropped(BTreeMap<DropReason, usize>);
+
+impl Dropped {
+    pub(super) fn count(&mut self, reason: DropReason, times: usize) {
+        if times > 0 {
+            *self.0.entry(reason).or_default() += times;
+        }
+    }
+
+    /// All of them.
+    pub fn total(&self) -> usize {
+        self.0.values().sum()
+    }
+
+    /// How many for one reason.
+    pub fn of(&self, reason: DropReason) -> usize {
+        self.0.get(&reason).copied().unwrap_or_default()
+    }
+
+    /// Those that were about another patient.
+    pub fn foreign(&self) -> usize {
+        self.of(DropReason::OtherPatient) + self.of(DropReason::ForeignSubject)
+    }
+
+    /// Reasons with their counts.
+    pub fn iter(&self) -> impl Iterator<Item = (DropReason, usize)> + '_ {
+        self.0.iter().map(|(reason, times)| (*reason, *times))
+    }
+}
+
+/// Why a resource was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DropReason {
+    /// A Patient other than the one asked for.
+    OtherPatient,
+    /// Its subject is not the patient asked for.
+    ForeignSubject,
+    /// It must say whose it is, and does not.
+    NoSubject,
+    /// No verified resource refers to it.
+    Unreferenced,
+    /// It has no id, so that nothing could name it.
+    NoId,
+    /// Not a FHIR resource.
+    Malformed,
+}
+
+impl DropReason {
+    /// One word for metrics and diagnostics.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::OtherPatient => "other-patient",
+            Self::ForeignSubject => "foreign-subject",
+            Self::NoSubject => "no-subject",
+            Self::Unreferenced => "unreferenced",
+            Self::NoId => "no-id",
+            Self::Malformed => "malformed",
+        }
+    }
+}
+
+/// A part of an answer that is missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The type that was searched for; `None` where `$everything` was asked.
+    pub resource_type: Option<String>,
+    /// Why.
+    pub cut: Cut,
+    /// The HTTP status behind it.
+    pub http_status: Option<u16>,
+}

@@ -1,0 +1,265 @@
+//! The completeness statement: a member's outcome told as FHIR issues.
+
+use super::outcome::{
+    Cut, Emptiness, Fault, Identity, MemberOutcome, NotAsked, RecordAnswer, Refusal, Status,
+    Withholding,
+};
+use crate::fhir::{Issue, IssueSeverity, IssueType};
+
+impl MemberOutcome {
+    /// What a clinician must know about this member's part of the answer: at least one issue,
+    /// never of severity error, since it stands in a searchset (FHIR R4 §3.1.0). No PHI.
+    pub fn issues(&self) -> Vec<Issue> {
+        self.answers.iter().flat_map(|answer| self.issues_of(answer)).collect()
+    }
+
+    fn issues_of(&self, answer: &RecordAnswer) -> Vec<Issue> {
+        let name = if self.name.is_empty() { self.member.as_str() } else { &self.name };
+        let (severity, code) = grade(answer.status);
+        let text = format!("{name}: {}", sentence(answer));
+        let mut issues =
+            vec![Issue::new(severity, code, text).with_diagnostics(self.diagnostics(answer))];
+        if answer.identity == Identity::NotConfirmed && !answer.resources.is_empty() {
+            let text = format!(
+                "{name}: identity not confirmed; the record carries the identifier asked for, \
+                 but too few demographics to compare"
+            );
+            issues.push(Issue::new(IssueSeverity::Warning, IssueType::BusinessRule, text));
+        }
+        if answer.dropped.total() > 0 {
+            let text = format!(
+                "{name}: {} resources withheld that could not be shown to be this patient's",
+                answer.dropped.total()
+            );
+            issues.push(Issue::new(IssueSeverity::Warning, IssueType::Suppressed, text));
+        }
+        issues.extend(answer.gaps.iter().map(|gap| {
+            let part = gap.resource_type.as_deref().unwrap_or("the record");
+            let text = format!("{name}: {part} incomplete: {}", cut_words(gap.cut));
+            Issue::new(IssueSeverity::Warning, IssueType::Incomplete, text)
+        }));
+        issues
+    }
+
+    fn diagnostics(&self, answer: &RecordAnswer) -> String {
+        use std::fmt::Write as _;
+        let mut text = format!(
+            "member={}; outcome={}; pages={}; resources={}; elapsed_ms={}",
+            self.member,
+            answer.status.code(),
+            answer.pages,
+            answer.resources.len(),
+            self.elapsed.as_millis()
+        );
+        if let Some(status) = answer.http_status {
+            let _ = write!(text, "; http={status}");
+        }
+        if answer.outside_query > 0 {
+            let _ = write!(text, "; outside_query={}", answer.outside_query);
+        }
+        for (reason, times) in answer.dropped.iter() {
+            let _ = write!(text, "; dropped.{}={times}", reason.code());
+        }
+        text
+    }
+}
+
+fn grade(status: Status) -> (IssueSeverity, IssueType) {
+    use IssueSeverity::{Information, Warning};
+    match status {
+        Status::Answered | Status::Empty(Emptiness::Nothing) => {
+            (Information, IssueType::Informational)
+        }
+        Status::Empty(Emptiness::PatientUnknown) => (Information, IssueType::NotFound),
+        Status::Refused(refusal) => (Warning, refusal_code(refusal)),
+        Status::TimedOut => (Warning, IssueType::Timeout),
+        Status::Truncated(_) => (Warning, IssueType::Incomplete),
+        Status::Withheld(Withholding::SeveralPatients) => (Warning, IssueType::MultipleMatches),
+        Status::Withheld(_) => (Warning, IssueType::Conflict),
+        Status::Unreachable(fault) => (Warning, fault_code(fault)),
+        Status::NotAsked(reason) => not_asked_grade(reason),
+    }
+}
+
+fn refusal_code(refusal: Refusal) -> IssueType {
+    match refusal {
+        Refusal::Login => IssueType::Login,
+        Refusal::Forbidden => IssueType::Forbidden,
+        Refusal::Throttled => IssueType::Throttled,
+        Refusal::NotServed => IssueType::NotSupported,
+    }
+}
+
+fn fault_code(fault: Fault) -> IssueType {
+    match fault {
+        Fault::Connect | Fault::Tls | Fault::Broken | Fault::Unavailable | Fault::CircuitOpen => {
+            IssueType::Transient
+        }
+        Fault::ServerError | Fault::Internal => IssueType::Exception,
+        Fault::NotFhir => IssueType::Structure,
+    }
+}
+
+fn not_asked_grade(reason: NotAsked) -> (IssueSeverity, IssueType) {
+    match reason {
+        NotAsked::NotPermitted => (IssueSeverity::Information, IssueType::Suppressed),
+        NotAsked::OwnOrganization => (IssueSeverity::Information, IssueType::Informational),
+        NotAsked::NotInDirectory | NotAsked::NotActive | NotAsked::NoEndpoint => {
+            (IssueSeverity::Warning, IssueType::Transient)
+        }
+        NotAsked::TooManyMembers => (IssueSeverity::Warning, IssueType::TooCostly),
+    }
+}
+
+fn sentence(answer: &RecordAnswer) -> String {
+    let count = answer.resources.len();
+    match answer.status {
+        Status::Answered => format!("{count} resources"),
+        Status::Empty(Emptiness::Nothing) => "0 resources".to_owned(),
+        Status::Empty(Emptiness::PatientUnknown) => "does not know the patient".to_owned(),
+        Status::Refused(refusal) => refusal_words(refusal).to_owned(),
+        Status::TimedOut if count == 0 => "did not answer in time".to_owned(),
+        Status::TimedOut => format!("did not finish in time; {count} resources came before"),
+        Status::Truncated(cut) => format!("{count} resources, not all: {}", cut_words(cut)),
+        Status::Withheld(withholding) => withholding_words(withholding).to_owned(),
+        Status::Unreachable(fault) => fault_words(fault).to_owned(),
+        Status::NotAsked(reason) => not_asked_words(reason).to_owned(),
+    }
+}
+
+fn refusal_words(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::Login => "refused: it does not accept the gateway's authorization",
+        Refusal::Forbidden => "refused: it forbids this query",
+        Refusal::Throttled => "refused: too many requests for it just now",
+        Refusal::NotServed => "refused: it does not serve this query",
+    }
+}
+
+fn fault_words(fault: Fault) -> &'static str {
+    match fault {
+        Fault::Connect => "could not be reached",
+        Fault::Tls => "could not be reached: no secure connection",
+        Fault::Broken => "broke off its answer",
+        Fault::Unavailable => "is unavailable just now",
+        Fault::ServerError => "failed",
+        Fault::NotFhir => "gave an answer that is not FHIR",
+        Fault::CircuitOpen => "was left alone, after failing several times in a row",
+        Fault::Internal => "could not be asked, for a failure inside the gateway",
+    }
+}
+
+fn withholding_words(withholding: Withholding) -> &'static str {
+    match withholding {
+        Withholding::IdentityContradicted => {
+            "answer withheld: it is about somebody else than the patient asked for"
+        }
+        Withholding::IdentifierNotEchoed => {
+            "answer withheld: it does not carry the identifier asked for"
+        }
+        Withholding::SeveralPatients => {
+            "answer withheld: several of its patients carry the identifier asked for"
+        }
+    }
+}
+
+fn cut_words(cut: Cut) -> &'static str {
+    match cut {
+        Cut::Deadline => "the deadline passed",
+        Cut::Pages => "more pages than are read",
+        Cut::Bytes => "more bytes than are read",
+        Cut::Resources => "more resources than are read",
+        Cut::NextElsewhere => "its next page leads to another server",
+        Cut::NextRepeats => "its pages repeat without end",
+        Cut::Failed(fault) => fault_words(fault),
+        Cut::Refused(refusal) => refusal_words(refusal),
+        Cut::SaidIncomplete => "it says so itself",
+    }
+}
+
+fn not_asked_words(reason: NotAsked) -> &'static str {
+    match reason {
+        NotAsked::NotPermitted => "not asked: not permitted",
+        NotAsked::NotInDirectory => "not asked: not in the directory",
+        NotAsked::NotActive => "not asked: not active in the exchange",
+        NotAsked::NoEndpoint => "not asked: it has no FHIR endpoint",
+        NotAsked::TooManyMembers => "not asked: too many members for one query",
+        NotAsked::OwnOrganization => "not asked: the requester's own organization",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{domain::MemberCode, federation::outcome::Gap};
+
+    fn outcome(answer: RecordAnswer) -> MemberOutcome {
+        MemberOutcome {
+            member: MemberCode::parse("mercy").expect("a code"),
+            name: "Mercy Hospital".to_owned(),
+            base_url: "https://mercy.example/fhir".to_owned(),
+            elapsed: Duration::from_millis(412),
+            answers: vec![answer],
+        }
+    }
+
+    #[test]
+    fn every_status_has_its_code_of_the_searchset_rules() {
+        let check = |status: Status, severity: IssueSeverity, code: IssueType| {
+            let issues = outcome(RecordAnswer::without_patient(Vec::new(), status)).issues();
+            assert_eq!((issues[0].severity, issues[0].code), (severity, code), "{status:?}");
+        };
+        use IssueSeverity::{Information, Warning};
+        check(Status::Answered, Information, IssueType::Informational);
+        check(Status::Empty(Emptiness::PatientUnknown), Information, IssueType::NotFound);
+        check(Status::Refused(Refusal::Login), Warning, IssueType::Login);
+        check(Status::Refused(Refusal::Throttled), Warning, IssueType::Throttled);
+        check(Status::TimedOut, Warning, IssueType::Timeout);
+        check(Status::Truncated(Cut::Pages), Warning, IssueType::Incomplete);
+        let several = Status::Withheld(Withholding::SeveralPatients);
+        check(several, Warning, IssueType::MultipleMatches);
+        check(Status::Unreachable(Fault::Tls), Warning, IssueType::Transient);
+        check(Status::Unreachable(Fault::NotFhir), Warning, IssueType::Structure);
+        check(Status::NotAsked(NotAsked::NotPermitted), Information, IssueType::Suppressed);
+    }
+
+    #[test]
+    fn gaps_and_doubts_are_told_beside_the_status() {
+        let mut answer = RecordAnswer::without_patient(Vec::new(), Status::Truncated(Cut::Pages));
+        answer.dropped.count(crate::federation::DropReason::ForeignSubject, 3);
+        let gap = Gap {
+            resource_type: Some("Goal".to_owned()),
+            cut: Cut::Failed(Fault::ServerError),
+            http_status: Some(500),
+        };
+        answer.gaps.push(gap);
+        let issues = outcome(answer).issues();
+        let texts: Vec<_> =
+            issues.iter().filter_map(|issue| Some(issue.details.as_ref()?.text.as_str())).collect();
+        assert_eq!(
+            texts,
+            [
+                "Mercy Hospital: 0 resources, not all: more pages than are read",
+                "Mercy Hospital: 3 resources withheld that could not be shown to be this patient's",
+                "Mercy Hospital: Goal incomplete: failed",
+            ]
+        );
+        assert_eq!(
+            issues[0].diagnostics.as_deref(),
+            Some(
+                "member=mercy; outcome=truncated; pages=0; resources=0; elapsed_ms=412; \
+                 dropped.foreign-subject=3"
+            )
+        );
+    }
+
+    #[test]
+    fn the_gravest_answer_speaks_for_the_member() {
+        let mut both = outcome(RecordAnswer::without_patient(Vec::new(), Status::Answered));
+        let withheld = Status::Withheld(Withholding::IdentityContradicted);
+        both.answers.push(RecordAnswer::without_patient(Vec::new(), withheld));
+        assert_eq!(both.status(), withheld);
+    }
+}
