@@ -175,7 +175,8 @@ mod tests {
         let canonical =
             r#"{"name":"x","definition":"http://h/OperationDefinition/Patient-everything|4.0.1"}"#;
         assert!(of_patient(canonical).everything);
-        let encounters = r#"{"name":"x","definition":"http://h/OperationDefinition/Encounter-everything"}"#;
+        let encounters =
+            r#"{"name":"x","definition":"http://h/OperationDefinition/Encounter-everything"}"#;
         assert!(!of_patient(encounters).everything);
         let of_system = parse(
             r#"{"resourceType":"CapabilityStatement","rest":[{"mode":"server",

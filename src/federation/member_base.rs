@@ -122,10 +122,7 @@ mod tests {
             base().patients_with(&id).as_str(),
             r"https://a.example:8443/fhir/Patient?identifier=urn%3Aoid%3A1.2%7CA%5C%7C1%26x%3D2%5C%2C3"
         );
-        assert_eq!(
-            base().below(&["Patient", "a/../b?c"]).path(),
-            "/fhir/Patient/a%2F..%2Fb%3Fc"
-        );
+        assert_eq!(base().below(&["Patient", "a/../b?c"]).path(), "/fhir/Patient/a%2F..%2Fb%3Fc");
     }
 
     #[test]

@@ -5,8 +5,24 @@
 //! the answer, never an error. The room runs on a tokio runtime of its own, since a connection is
 //! driven by the runtime that dialled it and the HTTP workers have one thread each.
 
+mod breaker;
+mod capability;
 mod member_base;
+mod outcome;
+mod plan;
+mod query;
+mod references;
+mod retry;
 mod settings;
+mod sieve;
+mod statement;
+mod whose;
+mod window;
 
 pub use member_base::{InvalidMemberBase, MemberBase};
-pub use settings::{FederationSettings, MemberLimits};
+pub use outcome::{
+    Cut, DropReason, Dropped, Emptiness, Fault, Gap, Identity, MemberOutcome, NotAsked,
+    RecordAnswer, Refusal, Status, Withholding,
+};
+pub use query::{RecordQuery, SoughtRecord, Target};
+pub use settings::FederationSettings;

@@ -89,9 +89,9 @@ impl PlanOf<'_> {
         let mut whole = self.base.below(&[kind]);
         whole.query_pairs_mut().append_pair(parameter, &value);
         self.narrow(&mut whole, kind, served);
-        let split = SPLITS.iter().find(|split| {
-            split.resource_type == kind && served.searches.contains(split.parameter)
-        });
+        let split = SPLITS
+            .iter()
+            .find(|split| split.resource_type == kind && served.searches.contains(split.parameter));
         let parts = split.into_iter().flat_map(|split| {
             split.values.iter().map(|value| {
                 let mut part = whole.clone();
@@ -151,9 +151,9 @@ impl Capabilities {
             let searches = parameters.map(str::to_owned).collect();
             ((*kind).to_owned(), ServedType { reads: true, searches, ..ServedType::default() })
         });
-        let read = US_CORE_READ.iter().map(|kind| {
-            ((*kind).to_owned(), ServedType { reads: true, ..ServedType::default() })
-        });
+        let read = US_CORE_READ
+            .iter()
+            .map(|kind| ((*kind).to_owned(), ServedType { reads: true, ..ServedType::default() }));
         Self { everything: true, types: searched.chain(read).collect() }
     }
 }
@@ -189,8 +189,14 @@ const INCLUDES: [&str; 4] = [
 
 /// Types of care that happens once, on the date that `date` searches. Types of what goes on, such
 /// as conditions and allergies, are never narrowed by date at the member: they still hold.
-const DATED_ONCE: [&str; 6] =
-    ["DiagnosticReport", "DocumentReference", "Encounter", "Immunization", "Observation", "Procedure"];
+const DATED_ONCE: [&str; 6] = [
+    "DiagnosticReport",
+    "DocumentReference",
+    "Encounter",
+    "Immunization",
+    "Observation",
+    "Procedure",
+];
 
 /// A type that servers may refuse to search by patient alone, and the second parameter they want.
 struct Split {
