@@ -8,6 +8,7 @@
 mod breaker;
 mod capability;
 mod member_base;
+mod member_client;
 mod outcome;
 mod plan;
 mod query;

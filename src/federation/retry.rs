@@ -34,9 +34,15 @@ impl Budget {
     /// Second tries that can be saved up: a burst of failures gets so many, then its share.
     const SAVED_MAX: u32 = 10;
 
-    pub(super) fn new(percent: u32) -> Self {
+    /// A budget with everything saved up: the first failures must not wait until it is earned.
+    pub(super) fn full(percent: u32) -> Self {
         let start = if percent == 0 { 0 } else { Self::SAVED_MAX * 100 };
         Self { hundredths: Mutex::new(start), percent }
+    }
+
+    /// A budget that must be earned first.
+    pub(super) fn empty(percent: u32) -> Self {
+        Self { hundredths: Mutex::new(0), percent }
     }
 
     /// Counts one request.
@@ -116,14 +122,14 @@ mod tests {
 
     #[test]
     fn a_budget_runs_out_and_is_earned_back() {
-        let budget = Budget::new(10);
+        let budget = Budget::full(10);
         let spent = (0..100).filter(|_| budget.spend()).count();
         assert_eq!(spent, 10);
         (0..9).for_each(|_| budget.earn());
         assert!(!budget.spend());
         budget.earn();
         assert!(budget.spend() && !budget.spend());
-        assert!(!Budget::new(0).spend());
+        assert!(!Budget::full(0).spend() && !Budget::empty(50).spend());
     }
 
     #[test]
