@@ -7,6 +7,7 @@
 
 mod breaker;
 mod capability;
+mod identity;
 mod member_base;
 mod member_client;
 mod outcome;
