@@ -4,7 +4,7 @@
 use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use metrics::{counter, histogram};
+use metrics::{counter, gauge, histogram};
 use tokio::{
     select,
     sync::{Semaphore, SemaphorePermit},
@@ -154,10 +154,6 @@ impl<T: Transport> MemberClient<T> {
         }
     }
 
-    pub(super) fn member(&self) -> &MemberCode {
-        &self.member
-    }
-
     /// Asks until there is an answer of status 2xx, the patience is used up, or the deadline
     /// passes.
     pub(super) async fn ask(
@@ -241,6 +237,8 @@ impl<T: Transport> MemberClient<T> {
             .increment(1);
         histogram!("tessera_member_request_seconds", "member" => self.label())
             .record(took.as_secs_f64());
+        let open = f64::from(u8::from(self.breaker.is_open()));
+        gauge!("tessera_member_circuit_open", "member" => self.label()).set(open);
         result
     }
 

@@ -7,6 +7,8 @@
 
 mod breaker;
 mod capability;
+mod fan_out;
+mod http;
 mod identity;
 mod member_base;
 mod member_client;
@@ -18,9 +20,12 @@ mod retry;
 mod settings;
 mod sieve;
 mod statement;
+mod visit;
+mod walk;
 mod whose;
 mod window;
 
+pub use fan_out::{FanOut, Federation, FederationError, GatewayIdentity};
 pub use member_base::{InvalidMemberBase, MemberBase};
 pub use outcome::{
     Cut, DropReason, Dropped, Emptiness, Fault, Gap, Identity, MemberOutcome, NotAsked,

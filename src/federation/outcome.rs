@@ -246,6 +246,8 @@ pub enum NotAsked {
     NoEndpoint,
     /// More members than one query may ask.
     TooManyMembers,
+    /// More of its records are this person's than one query may ask for.
+    TooManyRecords,
     /// The requester's own organization.
     OwnOrganization,
 }
@@ -277,6 +279,11 @@ impl Dropped {
     /// All of them.
     pub fn total(&self) -> usize {
         self.0.values().sum()
+    }
+
+    /// Those that might have been the patient's or might not: all but what nobody refers to.
+    pub fn withheld(&self) -> usize {
+        self.total() - self.of(DropReason::Unreferenced)
     }
 
     /// How many for one reason.

@@ -109,10 +109,11 @@ impl PlanOf<'_> {
 
     fn narrow(self, url: &mut Url, kind: &str, served: &ServedType) {
         let mut pairs = url.query_pairs_mut();
-        if served.searches.contains("_lastUpdated") && !self.has(Quirk::NoSince) {
-            if let Some(since) = self.since() {
-                pairs.append_pair("_lastUpdated", &format!("ge{since}"));
-            }
+        if served.searches.contains("_lastUpdated")
+            && !self.has(Quirk::NoSince)
+            && let Some(since) = self.since()
+        {
+            pairs.append_pair("_lastUpdated", &format!("ge{since}"));
         }
         if served.searches.contains("date") && DATED_ONCE.contains(&kind) {
             for (prefix, date) in [("ge", self.query.start), ("le", self.query.end)] {

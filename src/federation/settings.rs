@@ -20,6 +20,8 @@ pub struct FederationSettings {
     pub members_per_query_max: usize,
     /// Source records asked for at one member; the rest are listed as not asked.
     pub records_per_member_max: usize,
+    /// Whether the requester's own organization is asked too.
+    pub ask_own_organization: bool,
     /// Requests under way to all members together.
     pub requests_in_all_max: usize,
     /// How long a CapabilityStatement is believed, in seconds.
@@ -56,6 +58,7 @@ impl Default for FederationSettings {
             routine_deadline_ms: 30_000,
             members_per_query_max: 64,
             records_per_member_max: 8,
+            ask_own_organization: false,
             requests_in_all_max: 512,
             capability_ttl_s: 3_600,
             searches_at_once_max: 8,

@@ -133,7 +133,7 @@ impl<'a> Sieve<'a> {
     }
 
     /// What is referred to and did not come, the most important first.
-    pub(super) fn missing(&mut self, capabilities: &Capabilities, max: usize) -> Vec<Key> {
+    pub(super) fn missing(&mut self, capabilities: &Capabilities) -> Vec<Key> {
         self.take_in_referred();
         let mut missing: Vec<(usize, Key)> = self
             .referred
@@ -147,7 +147,7 @@ impl<'a> Sieve<'a> {
             })
             .collect();
         missing.sort_unstable();
-        missing.into_iter().map(|(_, key)| key).take(max).collect()
+        missing.into_iter().map(|(_, key)| key).collect()
     }
 
     /// Ends the gathering.

@@ -9,8 +9,15 @@ use crate::fhir::{Issue, IssueSeverity, IssueType};
 impl MemberOutcome {
     /// What a clinician must know about this member's part of the answer: at least one issue,
     /// never of severity error, since it stands in a searchset (FHIR R4 §3.1.0). No PHI.
+    ///
+    /// A member that the permit excludes is passed over in silence: that somebody was treated
+    /// there is itself protected.
     pub fn issues(&self) -> Vec<Issue> {
-        self.answers.iter().flat_map(|answer| self.issues_of(answer)).collect()
+        let told = self
+            .answers
+            .iter()
+            .filter(|answer| answer.status != Status::NotAsked(NotAsked::NotPermitted));
+        told.flat_map(|answer| self.issues_of(answer)).collect()
     }
 
     fn issues_of(&self, answer: &RecordAnswer) -> Vec<Issue> {
@@ -26,10 +33,11 @@ impl MemberOutcome {
             );
             issues.push(Issue::new(IssueSeverity::Warning, IssueType::BusinessRule, text));
         }
-        if answer.dropped.total() > 0 {
+        let withheld = answer.dropped.withheld();
+        if withheld > 0 {
             let text = format!(
-                "{name}: {} resources withheld that could not be shown to be this patient's",
-                answer.dropped.total()
+                "{name}: {withheld} resources withheld that could not be shown to be this \
+                 patient's"
             );
             issues.push(Issue::new(IssueSeverity::Warning, IssueType::Suppressed, text));
         }
@@ -107,7 +115,9 @@ fn not_asked_grade(reason: NotAsked) -> (IssueSeverity, IssueType) {
         NotAsked::NotInDirectory | NotAsked::NotActive | NotAsked::NoEndpoint => {
             (IssueSeverity::Warning, IssueType::Transient)
         }
-        NotAsked::TooManyMembers => (IssueSeverity::Warning, IssueType::TooCostly),
+        NotAsked::TooManyMembers | NotAsked::TooManyRecords => {
+            (IssueSeverity::Warning, IssueType::TooCostly)
+        }
     }
 }
 
@@ -184,6 +194,7 @@ fn not_asked_words(reason: NotAsked) -> &'static str {
         NotAsked::NotActive => "not asked: not active in the exchange",
         NotAsked::NoEndpoint => "not asked: it has no FHIR endpoint",
         NotAsked::TooManyMembers => "not asked: too many members for one query",
+        NotAsked::TooManyRecords => "not asked for every record: too many for one query",
         NotAsked::OwnOrganization => "not asked: the requester's own organization",
     }
 }
@@ -191,6 +202,8 @@ fn not_asked_words(reason: NotAsked) -> &'static str {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use IssueSeverity::{Information, Warning};
 
     use super::*;
     use crate::{domain::MemberCode, federation::outcome::Gap};
@@ -211,7 +224,6 @@ mod tests {
             let issues = outcome(RecordAnswer::without_patient(Vec::new(), status)).issues();
             assert_eq!((issues[0].severity, issues[0].code), (severity, code), "{status:?}");
         };
-        use IssueSeverity::{Information, Warning};
         check(Status::Answered, Information, IssueType::Informational);
         check(Status::Empty(Emptiness::PatientUnknown), Information, IssueType::NotFound);
         check(Status::Refused(Refusal::Login), Warning, IssueType::Login);
@@ -222,7 +234,14 @@ mod tests {
         check(several, Warning, IssueType::MultipleMatches);
         check(Status::Unreachable(Fault::Tls), Warning, IssueType::Transient);
         check(Status::Unreachable(Fault::NotFhir), Warning, IssueType::Structure);
-        check(Status::NotAsked(NotAsked::NotPermitted), Information, IssueType::Suppressed);
+        let own = Status::NotAsked(NotAsked::OwnOrganization);
+        check(own, Information, IssueType::Informational);
+    }
+
+    #[test]
+    fn a_member_that_the_permit_excludes_is_passed_over() {
+        let status = Status::NotAsked(NotAsked::NotPermitted);
+        assert!(outcome(RecordAnswer::without_patient(Vec::new(), status)).issues().is_empty());
     }
 
     #[test]

@@ -12,14 +12,14 @@ use super::*;
 
 /// A transport that plays a script: each send takes the next line; the last line repeats.
 struct Script {
-    lines: Mutex<VecDeque<(Duration, Result<Reply, TransportError>)>>,
+    lines: Mutex<VecDeque<(Duration, Sent)>>,
     sends: AtomicUsize,
     under_way: AtomicUsize,
     under_way_max: AtomicUsize,
 }
 
 impl Script {
-    fn new(lines: impl IntoIterator<Item = (u64, Result<Reply, TransportError>)>) -> Self {
+    fn new(lines: impl IntoIterator<Item = (u64, Sent)>) -> Self {
         let lines = lines.into_iter().map(|(ms, result)| (Duration::from_millis(ms), result));
         Self {
             lines: Mutex::new(lines.collect()),
@@ -31,7 +31,7 @@ impl Script {
 }
 
 impl Transport for Arc<Script> {
-    async fn send(&self, _: &Ask, _: usize) -> Result<Reply, TransportError> {
+    async fn send(&self, _: &Ask, _: usize) -> Sent {
         self.sends.fetch_add(1, Ordering::Relaxed);
         let now = self.under_way.fetch_add(1, Ordering::Relaxed) + 1;
         self.under_way_max.fetch_max(now, Ordering::Relaxed);
@@ -49,13 +49,13 @@ impl Transport for Arc<Script> {
     }
 }
 
-fn reply(status: u16) -> Result<Reply, TransportError> {
-    Ok(Reply { status, retry_after: None, body: Bytes::from_static(b"{}") })
-}
+type Sent = Result<Reply, TransportError>;
 
-fn retry_after(status: u16, seconds: u64) -> Result<Reply, TransportError> {
-    let retry_after = Some(Duration::from_secs(seconds));
-    Ok(Reply { status, retry_after, body: Bytes::new() })
+/// A reply of this status, and with `Retry-After` in seconds where not 0.
+const fn replying(status: u16, retry_after_s: u64) -> Sent {
+    let retry_after =
+        if retry_after_s == 0 { None } else { Some(Duration::from_secs(retry_after_s)) };
+    Ok(Reply { status, retry_after, body: Bytes::from_static(b"{}") })
 }
 
 fn client(script: &Arc<Script>, settings: &FederationSettings) -> MemberClient<Arc<Script>> {
@@ -79,19 +79,19 @@ async fn run(
 
 #[tokio::test(start_paused = true)]
 async fn what_may_pass_is_asked_again_and_what_will_not_is_not() {
-    let check = async |first: Result<Reply, TransportError>, sends: usize, ok: bool| {
-        let script = Arc::new(Script::new([(10, first.clone()), (10, reply(200))]));
+    let check = async |first: Sent, sends: usize, ok: bool| {
+        let script = Arc::new(Script::new([(10, first.clone()), (10, replying(200, 0))]));
         let (result, _) = run(&client(&script, &FederationSettings::default()), 60_000).await;
         assert_eq!(script.sends.load(Ordering::Relaxed), sends, "{first:?}");
         assert_eq!(result.is_ok(), ok, "{first:?}");
     };
     for passing in [429, 502, 503, 504] {
-        check(reply(passing), 2, true).await;
+        check(replying(passing, 0), 2, true).await;
     }
     check(Err(TransportError::Connect), 2, true).await;
     check(Err(TransportError::Broken), 2, true).await;
     for lasting in [302, 400, 401, 403, 404, 410, 500, 501] {
-        check(reply(lasting), 1, false).await;
+        check(replying(lasting, 0), 1, false).await;
     }
     check(Err(TransportError::Tls), 1, false).await;
     check(Err(TransportError::TooLarge), 1, false).await;
@@ -99,12 +99,12 @@ async fn what_may_pass_is_asked_again_and_what_will_not_is_not() {
 
 #[tokio::test(start_paused = true)]
 async fn retry_after_is_honored_within_the_deadline_and_never_beyond() {
-    let script = Arc::new(Script::new([(0, retry_after(503, 4)), (0, reply(200))]));
+    let script = Arc::new(Script::new([(0, replying(503, 4)), (0, replying(200, 0))]));
     let (result, took) = run(&client(&script, &FederationSettings::default()), 10_000).await;
     assert!(result.is_ok());
     assert!(took >= Duration::from_secs(4) && took < Duration::from_secs(5));
 
-    let script = Arc::new(Script::new([(0, retry_after(429, 60)), (0, reply(200))]));
+    let script = Arc::new(Script::new([(0, replying(429, 60)), (0, replying(200, 0))]));
     let (result, took) = run(&client(&script, &FederationSettings::default()), 10_000).await;
     let error = result.expect_err("too late");
     assert_eq!(error.status(), Status::Refused(Refusal::Throttled));
@@ -113,7 +113,7 @@ async fn retry_after_is_honored_within_the_deadline_and_never_beyond() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stalled_member_costs_the_deadline_and_no_more() {
-    let script = Arc::new(Script::new([(3_600_000, reply(200))]));
+    let script = Arc::new(Script::new([(3_600_000, replying(200, 0))]));
     let (result, took) = run(&client(&script, &FederationSettings::default()), 2_000).await;
     assert_eq!(result.map_err(AskError::status), Err(Status::TimedOut));
     assert_eq!(took, Duration::from_secs(2));
@@ -121,7 +121,7 @@ async fn a_stalled_member_costs_the_deadline_and_no_more() {
 
 #[tokio::test(start_paused = true)]
 async fn the_breaker_spares_a_failing_member_and_its_askers() {
-    let script = Arc::new(Script::new([(0, reply(500))]));
+    let script = Arc::new(Script::new([(0, replying(500, 0))]));
     let client = client(&script, &FederationSettings::default());
     for _ in 0..5 {
         run(&client, 1_000).await.0.expect_err("it fails");
@@ -134,7 +134,7 @@ async fn the_breaker_spares_a_failing_member_and_its_askers() {
 
 #[tokio::test(start_paused = true)]
 async fn an_impatient_asker_does_not_open_the_breaker() {
-    let script = Arc::new(Script::new([(500, reply(200))]));
+    let script = Arc::new(Script::new([(500, replying(200, 0))]));
     let client = client(&script, &FederationSettings::default());
     for _ in 0..20 {
         run(&client, 100).await.0.expect_err("too little time");
@@ -144,7 +144,7 @@ async fn an_impatient_asker_does_not_open_the_breaker() {
 
 #[tokio::test(start_paused = true)]
 async fn retries_stop_when_their_budget_is_spent() {
-    let script = Arc::new(Script::new([(0, reply(503))]));
+    let script = Arc::new(Script::new([(0, replying(503, 0))]));
     let settings = FederationSettings { breaker_failures: u32::MAX, ..Default::default() };
     let client = client(&script, &settings);
     for _ in 0..100 {
@@ -157,7 +157,7 @@ async fn retries_stop_when_their_budget_is_spent() {
 
 #[tokio::test(start_paused = true)]
 async fn the_bulkhead_bounds_what_is_under_way() {
-    let script = Arc::new(Script::new([(100, reply(200))]));
+    let script = Arc::new(Script::new([(100, replying(200, 0))]));
     let client = client(&script, &FederationSettings::default());
     let asks = (0..10).map(|_| run(&client, 60_000));
     let results = futures_util::future::join_all(asks).await;
@@ -167,9 +167,10 @@ async fn the_bulkhead_bounds_what_is_under_way() {
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_request_is_hedged_after_the_members_own_percentile() {
-    let usual = std::iter::repeat_n((10, reply(200)), 3);
-    let quick = usual.chain(std::iter::repeat_n((5, reply(200)), 37));
-    let script = Arc::new(Script::new(quick.chain([(5_000, reply(200)), (10, reply(200))])));
+    let usual = std::iter::repeat_n((10, replying(200, 0)), 3);
+    let quick = usual.chain(std::iter::repeat_n((5, replying(200, 0)), 37));
+    let script =
+        Arc::new(Script::new(quick.chain([(5_000, replying(200, 0)), (10, replying(200, 0))])));
     let client = client(&script, &FederationSettings::default());
     for _ in 0..40 {
         assert!(run(&client, 60_000).await.0.is_ok());

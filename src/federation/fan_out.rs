@@ -1,0 +1,384 @@
+//! The fan-out: all located members at once, on a runtime of their own.
+
+use std::{
+    collections::HashMap,
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use metrics::{counter, histogram};
+use thiserror::Error;
+use tokio::{
+    runtime::{Builder, Handle, Runtime},
+    sync::Semaphore,
+    task::{Id, JoinSet},
+    time::Instant,
+};
+use tracing::{Instrument as _, info, info_span, warn};
+
+use super::{
+    http::HttpTransport,
+    identity::IdentityJudge,
+    member_base::MemberBase,
+    member_client::MemberClient,
+    outcome::{Fault, Identity, MemberOutcome, NotAsked, RecordAnswer, Status},
+    query::{RecordQuery, Target},
+    settings::FederationSettings,
+    visit::{CapabilityCache, Visit},
+};
+use crate::{
+    access::Permit,
+    directory::{Directory, Member, Quirk, TlsVersion},
+    domain::{LocalId, MemberCode, RecordKey},
+    matching::Model,
+    tls::{Credentials, MemberTls, TrustRoots, client_config, read_trust_roots},
+};
+
+/// CapabilityStatements kept at once; the largest networks have a few thousand members.
+const CAPABILITIES_MAX: u64 = 10_000;
+
+/// Asks members. One for the whole program.
+pub struct Federation {
+    exchange: Arc<Exchange>,
+    handle: Handle,
+    runtime: Mutex<Option<Runtime>>,
+}
+
+/// With what the gateway shows itself to members, and whom it trusts there.
+#[derive(Clone, Debug)]
+pub struct GatewayIdentity {
+    /// The gateway's certificate and key.
+    pub credentials: Credentials,
+    /// Authorities of members that have no trust anchor of their own.
+    pub authorities: TrustRoots,
+}
+
+/// Why the federation could not start.
+#[derive(Debug, Error)]
+pub enum FederationError {
+    /// No runtime.
+    #[error("cannot start the runtime that talks to members")]
+    Runtime(#[source] io::Error),
+}
+
+/// What all queries share.
+struct Exchange {
+    settings: FederationSettings,
+    directory: Directory,
+    judge: IdentityJudge,
+    capabilities: CapabilityCache,
+    identity: ArcSwap<GatewayIdentity>,
+    connections: Mutex<HashMap<MemberCode, Arc<Connection>>>,
+    requests_in_all: Arc<Semaphore>,
+}
+
+/// The connection to one member, as the directory described it when it was made.
+struct Connection {
+    member: Member,
+    identity: Arc<GatewayIdentity>,
+    base: MemberBase,
+    quirks: Vec<Quirk>,
+    client: MemberClient<HttpTransport>,
+}
+
+impl Federation {
+    /// Starts the runtime. Nobody is asked yet.
+    pub fn new(
+        settings: FederationSettings,
+        directory: Directory,
+        identity: GatewayIdentity,
+        model: Arc<Model>,
+    ) -> Result<Self, FederationError> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(settings.worker_threads.max(1))
+            .thread_name("federation")
+            .enable_all()
+            .build()
+            .map_err(FederationError::Runtime)?;
+        let capabilities = CapabilityCache::builder()
+            .max_capacity(CAPABILITIES_MAX)
+            .time_to_live(Duration::from_secs(settings.capability_ttl_s))
+            .build();
+        let exchange = Exchange {
+            requests_in_all: Arc::new(Semaphore::new(settings.requests_in_all_max.max(2))),
+            judge: IdentityJudge::new(model),
+            identity: ArcSwap::from_pointee(identity),
+            connections: Mutex::default(),
+            capabilities,
+            directory,
+            settings,
+        };
+        let handle = runtime.handle().clone();
+        Ok(Self { exchange: Arc::new(exchange), handle, runtime: Mutex::new(Some(runtime)) })
+    }
+
+    /// The bounds in force.
+    pub fn settings(&self) -> &FederationSettings {
+        &self.exchange.settings
+    }
+
+    /// Shows another certificate from now on, and trusts other authorities: connections are made
+    /// anew.
+    pub fn replace_identity(&self, identity: GatewayIdentity) {
+        self.exchange.identity.store(Arc::new(identity));
+    }
+
+    /// Asks every target and waits for all, in order of their codes. Dropping the future stops the
+    /// work.
+    pub async fn fan_out(
+        &self,
+        permit: &Permit,
+        targets: Vec<Target>,
+        query: RecordQuery,
+    ) -> Vec<MemberOutcome> {
+        let mut asked = self.start(permit, targets, query);
+        let mut outcomes = Vec::new();
+        while let Some(outcome) = asked.next().await {
+            outcomes.push(outcome);
+        }
+        outcomes.sort_by(|one, other| one.member.cmp(&other.member));
+        outcomes
+    }
+
+    /// Asks every target; the outcomes come as members answer.
+    pub fn start(&self, permit: &Permit, targets: Vec<Target>, query: RecordQuery) -> FanOut {
+        let mut asked = FanOut { visits: JoinSet::new(), asked: HashMap::new(), ready: Vec::new() };
+        let roster = self.exchange.directory.roster();
+        let query = Arc::new(query);
+        let started = Instant::now();
+        for mut target in targets {
+            let member = roster.member(&target.member);
+            let name = member.map(|member| member.name().to_owned()).unwrap_or_default();
+            let room = asked.visits.len() < self.exchange.settings.members_per_query_max;
+            let reason = self.exchange.obstacle(permit, &mut target, member, room);
+            let local_ids: Vec<LocalId> =
+                target.records.iter().map(|record| record.local_id.clone()).collect();
+            let (Some(member), None) = (member, reason) else {
+                let reason = reason.unwrap_or(NotAsked::NotInDirectory);
+                asked.ready.push(MemberOutcome::not_asked(target.member, name, local_ids, reason));
+                continue;
+            };
+            let deadline = Duration::from_millis(member.deadline_ms().into()).min(query.deadline);
+            let code = target.member.clone();
+            let span = info_span!("ask_member", member.id = %code);
+            let visit = Arc::clone(&self.exchange).visit(
+                member.clone(),
+                target,
+                Arc::clone(&query),
+                (started, started + deadline),
+            );
+            let task = asked.visits.spawn_on(visit.instrument(span), &self.handle);
+            asked.asked.insert(task.id(), (code, name, local_ids));
+        }
+        asked
+    }
+
+    /// Stops the runtime, giving work under way so long to end. To be called outside of async
+    /// code; what is still asked then becomes an outcome.
+    pub fn shutdown(&self, patience: Duration) {
+        let runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(runtime) = runtime {
+            runtime.shutdown_timeout(patience);
+        }
+    }
+}
+
+impl Drop for Federation {
+    fn drop(&mut self) {
+        let runtime = self.runtime.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(runtime) = runtime {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// A query under way. Owns its work: dropping it stops all of it.
+pub struct FanOut {
+    visits: JoinSet<MemberOutcome>,
+    asked: HashMap<Id, (MemberCode, String, Vec<LocalId>)>,
+    ready: Vec<MemberOutcome>,
+}
+
+impl FanOut {
+    /// The next outcome; `None` once every target has one.
+    pub async fn next(&mut self) -> Option<MemberOutcome> {
+        if let Some(outcome) = self.ready.pop() {
+            return Some(outcome);
+        }
+        match self.visits.join_next_with_id().await? {
+            Ok((_, outcome)) => Some(outcome),
+            Err(error) => {
+                let (member, name, local_ids) = self.asked.remove(&error.id())?;
+                warn!(member.id = %member, panicked = error.is_panic(), "asking a member failed");
+                let status = Status::Unreachable(Fault::Internal);
+                let answers = vec![RecordAnswer::without_patient(local_ids, status)];
+                let (base_url, elapsed) = (String::new(), Duration::ZERO);
+                Some(MemberOutcome { member, name, base_url, elapsed, answers })
+            }
+        }
+    }
+}
+
+impl Exchange {
+    /// Why a target is not asked. Takes out of the target what the permit does not allow.
+    fn obstacle(
+        &self,
+        permit: &Permit,
+        target: &mut Target,
+        member: Option<&Member>,
+        room: bool,
+    ) -> Option<NotAsked> {
+        target.records.retain(|record| {
+            let (member, local_id) = (target.member.clone(), record.local_id.clone());
+            permit.permits_record(&RecordKey { member, local_id })
+        });
+        if !permit.permits_member(&target.member) || target.records.is_empty() {
+            return Some(NotAsked::NotPermitted);
+        }
+        let Some(member) = member else { return Some(NotAsked::NotInDirectory) };
+        let own = permit.requester().member() == Some(member.code());
+        if own && !self.settings.ask_own_organization {
+            Some(NotAsked::OwnOrganization)
+        } else if !member.status().is_asked() {
+            Some(NotAsked::NotActive)
+        } else if !room {
+            Some(NotAsked::TooManyMembers)
+        } else {
+            None
+        }
+    }
+
+    /// Asks one member.
+    async fn visit(
+        self: Arc<Self>,
+        member: Member,
+        mut target: Target,
+        query: Arc<RecordQuery>,
+        (started, deadline): (Instant, Instant),
+    ) -> MemberOutcome {
+        let (code, name) = (target.member.clone(), member.name().to_owned());
+        let local_ids = |target: &Target| -> Vec<LocalId> {
+            target.records.iter().map(|record| record.local_id.clone()).collect()
+        };
+        let Some(connection) = self.connection(&member) else {
+            return MemberOutcome::not_asked(code, name, local_ids(&target), NotAsked::NoEndpoint);
+        };
+        let most = self.settings.records_per_member_max.min(target.records.len());
+        let beyond = target.records.split_off(most);
+        let visit = Visit {
+            client: &connection.client,
+            base: &connection.base,
+            member: &connection.member,
+            quirks: &connection.quirks,
+            capabilities: &self.capabilities,
+            judge: &self.judge,
+            settings: &self.settings,
+            query: &query,
+            person: &target.person,
+            deadline,
+        };
+        let mut answers = visit.run(&target.records).await;
+        if !beyond.is_empty() {
+            let ids = beyond.into_iter().map(|record| record.local_id).collect();
+            let status = Status::NotAsked(NotAsked::TooManyRecords);
+            answers.push(RecordAnswer::without_patient(ids, status));
+        }
+        let base_url = connection.base.as_str().to_owned();
+        let outcome =
+            MemberOutcome { member: code, name, base_url, elapsed: started.elapsed(), answers };
+        report(&outcome);
+        outcome
+    }
+
+    /// The connection to a member as it stands in the directory now. `None` where the member
+    /// cannot be connected to: told in the log, and an outcome in the answer.
+    fn connection(&self, member: &Member) -> Option<Arc<Connection>> {
+        let identity = self.identity.load_full();
+        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = connections.get(member.code())
+            && known.member == *member
+            && Arc::ptr_eq(&known.identity, &identity)
+        {
+            return Some(Arc::clone(known));
+        }
+        match Connection::new(member, identity, self) {
+            Ok(connection) => {
+                let connection = Arc::new(connection);
+                connections.insert(member.code().clone(), Arc::clone(&connection));
+                Some(connection)
+            }
+            Err(reason) => {
+                warn!(member.id = %member.code(), reason, "a member cannot be connected to");
+                None
+            }
+        }
+    }
+}
+
+impl Connection {
+    fn new(
+        member: &Member,
+        identity: Arc<GatewayIdentity>,
+        exchange: &Exchange,
+    ) -> Result<Self, &'static str> {
+        let base = MemberBase::parse(member.base()).map_err(|_| "its FHIR base is not usable")?;
+        let authorities = match member.trust_anchor() {
+            Some(path) => {
+                read_trust_roots(path.as_ref()).map_err(|_| "its trust anchor is not readable")?
+            }
+            None => identity.authorities.clone(),
+        };
+        let versions = match member.tls_min() {
+            TlsVersion::Tls12 => MemberTls::Tls12OrLater,
+            TlsVersion::Tls13 => MemberTls::Tls13,
+        };
+        let tls = client_config(&identity.credentials, &authorities, versions)
+            .map_err(|_| "the gateway's certificate is not usable")?;
+        let requests_max = usize::from(member.limits().requests_max);
+        let transport = HttpTransport::new(tls, requests_max, &exchange.settings)
+            .map_err(|_| "no HTTP client can be made for it")?;
+        let quirks = [Quirk::NoEverything, Quirk::PostSearch, Quirk::NoCount, Quirk::NoSince];
+        let client = MemberClient::new(
+            member.code().clone(),
+            transport,
+            requests_max,
+            Arc::clone(&exchange.requests_in_all),
+            &exchange.settings,
+        );
+        let quirks = quirks.into_iter().filter(|quirk| member.has_quirk(*quirk)).collect();
+        Ok(Self { member: member.clone(), identity, base, quirks, client })
+    }
+}
+
+/// Counts and logs an outcome: ids of members, counts and times only.
+fn report(outcome: &MemberOutcome) {
+    let member = outcome.member.as_str().to_owned();
+    let code = outcome.status().code();
+    counter!("tessera_member_answers_total", "member" => member.clone(), "outcome" => code)
+        .increment(1);
+    histogram!("tessera_member_answer_seconds", "member" => member.clone())
+        .record(outcome.elapsed.as_secs_f64());
+    let mut foreign = 0;
+    for answer in &outcome.answers {
+        for (reason, times) in answer.dropped.iter() {
+            counter!("tessera_member_resources_dropped_total",
+                "member" => member.clone(), "reason" => reason.code())
+            .increment(times as u64);
+        }
+        foreign += answer.dropped.foreign();
+        if answer.identity == Identity::Contradicts {
+            counter!("tessera_member_identity_contradicted_total", "member" => member.clone())
+                .increment(1);
+            warn!("a member returned somebody else than it had fed; its answer is withheld");
+        }
+    }
+    if foreign > 0 {
+        warn!(foreign, "a member returned resources of other patients; they are withheld");
+    }
+    let pages: usize = outcome.answers.iter().map(|answer| answer.pages).sum();
+    let resources = outcome.resources().count();
+    let elapsed_ms = outcome.elapsed.as_millis() as u64;
+    info!(outcome = code, pages, resources, elapsed_ms, "a member answered");
+}
