@@ -130,7 +130,7 @@ fn of_exchange(failed: &ExchangeError) -> (StatusCode, Vec<Issue>) {
             (StatusCode::GATEWAY_TIMEOUT, told)
         }
         ExchangeError::Busy => one(StatusCode::SERVICE_UNAVAILABLE, IssueType::Throttled, &text),
-        ExchangeError::Index(_) | ExchangeError::Audit(_) | ExchangeError::FederationStopped => {
+        ExchangeError::Index(_) | ExchangeError::Audit(_) => {
             tracing::error!(error = %failed, "a request could not be answered");
             one(StatusCode::SERVICE_UNAVAILABLE, IssueType::Transient, &text)
         }

@@ -26,13 +26,13 @@ use crate::{
     directory::{Directory, DirectoryError},
     domain::Clock,
     exchange::{Exchange, Snapshots},
-    federation::{Federation, FederationError, MemberTrust},
+    federation::{Federation, FederationError, GatewayIdentity},
     index::{Index, IndexError},
     matching::{InvalidModel, Model},
     storage::{Database, StorageError},
     tls::{
-        Credentials, RevocationLists, ServerTls, TlsError, read_revocation_lists,
-        read_trust_roots, remember_client_certificate,
+        Credentials, RevocationLists, ServerTls, TlsError, read_revocation_lists, read_trust_roots,
+        remember_client_certificate,
     },
 };
 
@@ -104,21 +104,13 @@ async fn build(
     let directory = Directory::open(store.clone()).await?;
     let consents =
         ConsentBook::open(store.clone(), config.access.consent, directory.clone()).await?;
-    let audit =
-        AuditLog::start(store.clone(), config.audit.clone(), Arc::clone(&clock)).await?;
-    let index = Index::open(
-        store.clone(),
-        Arc::clone(&model),
-        config.index.limits(),
-        Arc::clone(&clock),
-    )
-    .await?;
-    let trust = MemberTrust {
-        credentials: Credentials::read(&config.tls.certificate, &config.tls.key)?,
-        roots: read_trust_roots(&config.tls.member_roots)?,
-    };
+    let audit = AuditLog::start(store.clone(), config.audit.clone(), Arc::clone(&clock)).await?;
+    let index =
+        Index::open(store.clone(), Arc::clone(&model), config.index.limits(), Arc::clone(&clock))
+            .await?;
+    let identity = gateway_identity(&config.tls)?;
     let federation =
-        Federation::start(config.federation.clone(), trust, directory.clone(), model)?;
+        Federation::new(config.federation.clone(), directory.clone(), identity, model)?;
     Ok(Exchange {
         settings: config.exchange.clone(),
         clock,
@@ -130,6 +122,14 @@ async fn build(
         federation,
         snapshots: Snapshots::new(&config.snapshots),
         queries: tokio::sync::Semaphore::new(config.exchange.queries_max),
+    })
+}
+
+/// What the gateway shows itself with to members, and whom it trusts there.
+fn gateway_identity(settings: &TlsSettings) -> Result<GatewayIdentity, TlsError> {
+    Ok(GatewayIdentity {
+        credentials: Credentials::read(&settings.certificate, &settings.key)?,
+        authorities: read_trust_roots(&settings.member_roots)?,
     })
 }
 
@@ -185,10 +185,7 @@ fn serve_fhir(
         some => some,
     };
     let server = HttpServer::new(move || {
-        App::new()
-            .app_data(gateway.clone())
-            .wrap(from_fn(measure::measured))
-            .configure(api::routes)
+        App::new().app_data(gateway.clone()).wrap(from_fn(measure::measured)).configure(api::routes)
     })
     .workers(workers)
     .max_connections(config.server.connections_max.div_ceil(workers))
@@ -203,6 +200,9 @@ fn serve_fhir(
     let handle = server.handle();
     Ok((handle, tokio::spawn(server)))
 }
+
+/// How long requests to members may take to end once nobody waits for them.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 impl RunningGateway {
     /// Where the FHIR interface listens.
@@ -233,7 +233,9 @@ impl RunningGateway {
     /// Reads certificates, authorities and revocation lists again. On an error the old ones stay.
     pub fn reload(&self) -> Result<(), StartError> {
         let (credentials, roots, revoked) = tls_files(&self.tls_settings)?;
+        let identity = gateway_identity(&self.tls_settings)?;
         self.tls.reload(&credentials, &roots, &revoked)?;
+        self.exchange.federation.replace_identity(identity);
         set_revocations(&self.exchange.clients, &self.tls_settings)
     }
 
@@ -247,6 +249,11 @@ impl RunningGateway {
                 Ok(Err(error)) => tracing::error!(%error, "a listener ended badly"),
                 Err(error) => tracing::error!(%error, "a listener's task ended badly"),
             }
+        }
+        let exchange = Arc::clone(&self.exchange);
+        let asked = tokio::task::spawn_blocking(move || exchange.federation.shutdown(PATIENCE));
+        if let Err(error) = asked.await {
+            tracing::error!(%error, "the federation ended badly");
         }
         self.exchange.audit.close().await;
         self.exchange.consents.close().await;

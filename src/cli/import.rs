@@ -101,7 +101,10 @@ fn rejects_beside(file: &Path) -> PathBuf {
 fn report(tally: &Tally, rejects: &Option<PathBuf>) -> io::Result<()> {
     let Tally { created, updated, unchanged, rejected } = tally;
     let mut out = io::stdout().lock();
-    writeln!(out, "{created} created, {updated} updated, {unchanged} unchanged, {rejected} rejected")?;
+    writeln!(
+        out,
+        "{created} created, {updated} updated, {unchanged} unchanged, {rejected} rejected"
+    )?;
     if let Some(path) = rejects {
         writeln!(out, "Rejected lines and reasons: {}", path.display())?;
     }

@@ -57,9 +57,6 @@ pub enum ExchangeError {
     /// The audit trail failed; nothing may be released.
     #[error(transparent)]
     Audit(#[from] AuditError),
-    /// Members cannot be asked at all.
-    #[error("members cannot be asked now")]
-    FederationStopped,
 }
 
 impl From<ConsentError> for ExchangeError {
@@ -92,6 +89,5 @@ pub(super) fn rejected(error: &ExchangeError) -> Closing {
         ExchangeError::Busy => Closing::Failed("too many queries under way"),
         ExchangeError::Index(_) => Closing::Failed("the index failed"),
         ExchangeError::Audit(_) => Closing::Failed("the audit trail failed"),
-        ExchangeError::FederationStopped => Closing::Failed("members cannot be asked"),
     }
 }

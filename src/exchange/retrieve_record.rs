@@ -70,18 +70,15 @@ async fn gather(
     let targets = targets(exchange.index.locate(&permit).await?);
     // Whoever is asked learns that the patient is asked for, so the question is on record first.
     audit.begun().await?;
+    let bounds = exchange.federation.settings();
     let sought = RecordQuery {
         types: query.types,
         since: query.since,
         start: query.start,
         end: query.end,
-        deadline: exchange.federation.deadline(permit.purpose().is_emergency()),
+        deadline: bounds.deadline(permit.purpose().is_emergency()),
     };
-    let outcomes = exchange
-        .federation
-        .fan_out(&permit, targets, sought)
-        .await
-        .map_err(|_| ExchangeError::FederationStopped)?;
+    let outcomes = exchange.federation.fan_out(&permit, targets, sought).await;
     if all_failed(&outcomes) {
         return Err(ExchangeError::NoMemberAnswered(
             outcomes.iter().flat_map(MemberOutcome::issues).collect(),

@@ -23,8 +23,8 @@ use time::OffsetDateTime;
 
 pub use conflict::{Conflict, ConflictKind, Danger};
 pub use gateway_id::{gateway_id, is_hashed};
-pub use redact::releases;
 pub use merged::{Count, Entry, IdMapping, MergedRecord, Original, OwnResource, Role};
+pub use redact::releases;
 
 use crate::{
     domain::{EnterpriseId, MemberCode},

@@ -51,7 +51,8 @@ impl Labelled {
     fn collect(&self, labels: &mut Vec<SecurityLabel>) {
         let own = self.meta.iter().flat_map(|meta| &meta.security);
         labels.extend(own.map(|coding| SecurityLabel::new(&coding.system, &coding.code)));
-        let inside = self.contained.iter().chain(self.entry.iter().filter_map(|one| one.resource.as_ref()));
+        let inside =
+            self.contained.iter().chain(self.entry.iter().filter_map(|one| one.resource.as_ref()));
         for part in inside {
             part.collect(labels);
         }
