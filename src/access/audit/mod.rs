@@ -13,7 +13,8 @@ pub use log::{AuditError, AuditLog, OpenAudit, Released};
 pub struct AuditSettings {
     /// How the gateway calls itself in its events.
     pub gateway_name: String,
-    /// Its own FHIR base, the network address of the server agent.
+    /// Its own FHIR base, the network address of the server agent; that of the FHIR interface.
+    #[serde(skip)]
     pub base_url: String,
     /// Whether the raw request is kept, as IHE BALP demands. That of a `$match` holds demographics;
     /// without it, verb and path are kept.
