@@ -420,6 +420,14 @@ mod tests {
     }
 
     #[test]
+    fn the_shipped_example_is_good() {
+        let shipped = include_str!("../../config/clients.toml");
+        let clients = Clients::from_toml(shipped).expect("the example is good");
+        let ed = clients.on_this_machine("st-anne-ed").expect("it is in the example");
+        assert_eq!(ed.purpose(Some("BTG")), Ok(PurposeOfUse::BreakGlass));
+    }
+
+    #[test]
     fn each_fault_of_a_file_is_named_with_its_key() {
         for (from, to, expected) in [
             ("default_purpose", "defualt_purpose", "unknown field `defualt_purpose`"),

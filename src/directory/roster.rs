@@ -143,6 +143,7 @@ pub enum InvalidRoster {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::directory::{MemberStatus, Quirk};
 
     const TWO: &str = r#"
         [[member]]
@@ -184,8 +185,6 @@ mod tests {
         assert!(lakeside.has_quirk(Quirk::PostSearch) && !lakeside.has_quirk(Quirk::NoCount));
     }
 
-    use crate::directory::{MemberStatus, Quirk};
-
     #[test]
     fn each_fault_is_named_with_its_key() {
         let with = |from: &str, to: &str| complaint(&TWO.replacen(from, to, 1));
@@ -207,6 +206,19 @@ mod tests {
             let told = with(from, to);
             assert!(told.contains(expected), "{to}: {told}");
         }
+    }
+
+    #[test]
+    fn the_shipped_example_tells_the_defaults() {
+        let shipped = include_str!("../../config/members.toml");
+        let roster = parse_members_toml(shipped).expect("the example is good");
+        let [lakeside, anne] = roster.members().collect::<Vec<_>>()[..] else {
+            panic!("the example has two members");
+        };
+        assert_eq!(lakeside.limits(), anne.limits());
+        assert_eq!(lakeside.deadline_ms(), anne.deadline_ms());
+        assert_eq!(lakeside.tls_min(), anne.tls_min());
+        assert_eq!(lakeside.discovery(), anne.discovery());
     }
 
     #[test]

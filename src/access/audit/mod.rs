@@ -2,7 +2,7 @@ mod action;
 mod event;
 mod log;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 
 pub use action::{AuditStart, Closing, Disclosure, Interaction, RawRequest};
 pub use log::{AuditError, AuditLog, OpenAudit, Released};
@@ -20,10 +20,20 @@ pub struct AuditSettings {
     /// without it, verb and path are kept.
     pub keep_query: bool,
     /// Bytes kept of a raw request: 1 KiB to 1 MiB.
+    #[serde(deserialize_with = "query_bytes_max")]
     pub query_bytes_max: usize,
     /// Whether an action waits until its opening row is durable. Costs one flush to the disk before
     /// the work begins; the answer waits for the record of what was released either way.
     pub await_open: bool,
+}
+
+fn query_bytes_max<'de, D: Deserializer<'de>>(told: D) -> Result<usize, D::Error> {
+    let bytes = usize::deserialize(told)?;
+    if (1 << 10..=1 << 20).contains(&bytes) {
+        Ok(bytes)
+    } else {
+        Err(D::Error::custom("query_bytes_max: must be 1024 to 1048576"))
+    }
 }
 
 impl Default for AuditSettings {

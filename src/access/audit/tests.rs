@@ -151,6 +151,19 @@ fn an_exchange_may_keep_demographics_out_of_its_trail() {
     assert_eq!(none, "POST /fhir/Patient/$match");
 }
 
+#[test]
+fn settings_keep_their_bounds() {
+    let parse = |text| toml::from_str::<AuditSettings>(text).map_err(|error| error.to_string());
+    assert_eq!(parse(""), Ok(AuditSettings::default()));
+    assert_eq!(parse("query_bytes_max = 1024").map(|one| one.query_bytes_max), Ok(1024));
+    for (text, complaint) in [
+        ("query_bytes_max = 1023", "must be 1024 to 1048576"),
+        ("keep_querry = true", "unknown field `keep_querry`"),
+    ] {
+        assert!(parse(text).expect_err("refused").contains(complaint), "{text}");
+    }
+}
+
 struct World {
     _home: TempDir,
     settings: StorageSettings,

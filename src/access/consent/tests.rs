@@ -116,6 +116,22 @@ fn without_a_consent_the_default_policy_decides() {
 }
 
 #[test]
+fn a_policy_is_told_by_its_canonical_uri() {
+    let parse = |text| toml::from_str::<ConsentSettings>(text);
+    assert_eq!(parse("").expect("the defaults"), ConsentSettings::default());
+    let told = "default_policy = 'https://profiles.ihe.net/ITI/PCF/Policy-deny'\n\
+                break_glass = false\nunlabelled = 'release'";
+    let expected = ConsentSettings {
+        default_policy: DefaultPolicy::Deny,
+        break_glass: false,
+        unlabelled: Unlabelled::Release,
+    };
+    assert_eq!(parse(told).expect("the settings are good"), expected);
+    assert!(parse("default_policy = 'permit'").is_err());
+    assert!(parse("break_glas = true").is_err());
+}
+
+#[test]
 fn who_may_not_query_gets_no_permit_whatever_the_patient_says() {
     let all = json!({ "type": "permit" });
     check(std::slice::from_ref(&all), "anne-feed", "TREAT", "the client has no query role");
