@@ -59,3 +59,4 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()
 }
+pub mod synth;

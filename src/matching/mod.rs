@@ -14,6 +14,7 @@ mod model;
 pub mod nicknames;
 mod normalize;
 mod person;
+pub mod policy;
 mod population;
 mod scoring;
 pub mod similarity;

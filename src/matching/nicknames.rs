@@ -23,6 +23,14 @@ pub fn clusters(name: &str) -> &'static [u16] {
     TABLE.clusters.get(name).map_or(&[], Vec::as_slice)
 }
 
+/// The other names of the first cluster that a name heads or, failing that, stands in; empty where unknown.
+pub fn forms(name: &str) -> &'static [&'static str] {
+    let headed = |number: &&u16| TABLE.names[usize::from(**number)].0 == name;
+    let stands_in = clusters(name);
+    let number = stands_in.iter().find(headed).or(stands_in.first());
+    number.map_or(&[], |number| TABLE.names[usize::from(*number)].1.as_slice())
+}
+
 /// Version of the table, for explanations and audit.
 pub fn version() -> &'static str {
     TABLE.version
@@ -30,7 +38,10 @@ pub fn version() -> &'static str {
 
 struct NicknameTable {
     version: &'static str,
+    /// By name, the clusters it stands in.
     clusters: HashMap<&'static str, Vec<u16>>,
+    /// By cluster, the formal name and its forms.
+    names: Vec<(&'static str, Vec<&'static str>)>,
 }
 
 impl NicknameTable {
@@ -38,7 +49,10 @@ impl NicknameTable {
         let version = text.lines().find_map(|line| line.strip_prefix("# version: ")).unwrap_or("");
         let mut clusters: HashMap<&str, Vec<u16>> = HashMap::new();
         let lines = text.lines().filter(|line| !line.starts_with('#'));
+        let mut names = Vec::new();
         for (number, line) in (0_u16..).zip(lines) {
+            let mut forms = line.split_ascii_whitespace();
+            names.extend(forms.next().map(|formal| (formal, forms.collect())));
             for name in line.split_ascii_whitespace() {
                 let numbers = clusters.entry(name).or_default();
                 if numbers.last() != Some(&number) {
@@ -46,7 +60,7 @@ impl NicknameTable {
                 }
             }
         }
-        Self { version, clusters }
+        Self { version, clusters, names }
     }
 }
 
@@ -101,6 +115,13 @@ mod tests {
         assert!(!related("WILLIAM", "WILLIAM"));
         assert!(!related("XQZV", "WILLIAM"));
         assert!(clusters("XQZV").is_empty());
+    }
+
+    #[test]
+    fn forms_are_those_of_the_cluster_that_the_name_heads() {
+        assert!(forms("WILLIAM").contains(&"BILL"));
+        assert!(!forms("WILLIAM").contains(&"WILLIAM"));
+        assert!(forms("XQZV").is_empty());
     }
 
     #[test]

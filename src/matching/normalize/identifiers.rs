@@ -65,6 +65,15 @@ pub(crate) fn normalize_identifier(identifier: &Identifier) -> String {
     namespaced(kind, system, &identifier.value)
 }
 
+/// A policy holder's number within its payer's namespace: shared by a family, so no evidence of one
+/// person by itself. Empty for any other kind, and without a payer.
+pub(crate) fn normalize_subscriber(identifier: &Identifier) -> String {
+    if identifier.kind != IdentifierKind::Subscriber || identifier.system.trim().is_empty() {
+        return String::new();
+    }
+    namespaced("SUBSCRIBER", &identifier.system, &identifier.value)
+}
+
 fn namespaced(kind: &str, system: &str, told: &str) -> String {
     let value: String = fold(told).chars().filter(char::is_ascii_alphanumeric).collect();
     if value.is_empty() || placeholders::identifier(&value) {

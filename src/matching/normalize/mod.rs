@@ -11,9 +11,11 @@ pub(crate) use addresses::{NormalizedPlace, normalize_place};
 pub(crate) use contacts::{normalize_email, normalize_phone};
 pub(crate) use dates::{BirthDate, parse_birth_date};
 pub(crate) use identifiers::{
-    NormalizedSsn, namespace_of, normalize_identifier, normalize_record_number, normalize_ssn,
+    NAMESPACE_END, NormalizedSsn, namespace_of, normalize_identifier, normalize_record_number,
+    normalize_ssn, normalize_subscriber,
 };
-pub(crate) use names::{Newborn, NormalizedName, Suffix, fold, normalize_name};
+pub(crate) use names::{Newborn, NormalizedName, SUFFIXES_VERSION, Suffix, fold, normalize_name};
+pub(crate) use placeholders::VERSION as PLACEHOLDERS_VERSION;
 
 use crate::domain::{Demographics, IdentifierKind, Name, NameUse, Sex};
 

@@ -8,6 +8,9 @@ use super::placeholders;
 /// At most this many parts of a surname are kept; no real one has more that matter.
 const FAMILY_PARTS_MAX: usize = 4;
 
+/// Version of the table of generational suffixes.
+pub(crate) const SUFFIXES_VERSION: &str = "2026.11";
+
 /// A generational suffix; none is [`Suffix::NONE`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Suffix(pub(crate) u8);

@@ -1,6 +1,9 @@
 //! Values that stand for "not known": by table, field by field. A hit makes the field unavailable,
 //! neither evidence nor contradiction. What tables miss, learned frequency catches.
 
+/// Version of these tables.
+pub(crate) const VERSION: &str = "2026.11";
+
 /// Given names that name nobody.
 const GIVEN: &[&str] = &[
     "UNKNOWN",
