@@ -59,4 +59,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()
 }
+pub mod evaluate;
+pub mod explain;
+mod model_file;
 pub mod synth;
+pub mod unusable;

@@ -112,8 +112,8 @@ const fn two_fuzzy(id: u8, fields: &'static [RuleField]) -> Rule {
     Rule { fuzzy_max: 2, ..rule(id, fields) }
 }
 
-const fn with(stance: Stance, rule: Rule) -> Rule {
-    Rule { stance, ..rule }
+const fn with(stance: Stance, rule: &Rule) -> Rule {
+    Rule { stance, id: rule.id, fields: rule.fields, fuzzy_max: rule.fuzzy_max }
 }
 
 use PolicyAttribute::{
@@ -155,11 +155,11 @@ pub(super) static RULES: [Rule; 37] = [
     rule(30, &[exact(Email), exact(MemberId)]),
     rule(31, &[starred(First), exact(Last), exact(BirthDate), exact(SubscriberId)]),
     rule(32, &[exact(First), starred(Last), exact(BirthDate), exact(SubscriberId)]),
-    with(Stance::Off, two_fuzzy(33, &[starred(First), starred(Last), exact(Phone), exact(Zip)])),
-    with(Stance::Off, rule(34, &[exact(Last), exact(Phone), exact(Zip)])),
-    with(Stance::Off, rule(35, &[exact(Last), exact(Email), exact(Zip)])),
-    with(Stance::FirstNameGuard, rule(36, &[starred(Last), exact(BirthDate), exact(Phone)])),
-    with(Stance::Off, rule(37, &[starred(Last), exact(Street), exact(Phone)])),
+    with(Stance::Off, &two_fuzzy(33, &[starred(First), starred(Last), exact(Phone), exact(Zip)])),
+    with(Stance::Off, &rule(34, &[exact(Last), exact(Phone), exact(Zip)])),
+    with(Stance::Off, &rule(35, &[exact(Last), exact(Email), exact(Zip)])),
+    with(Stance::FirstNameGuard, &rule(36, &[starred(Last), exact(BirthDate), exact(Phone)])),
+    with(Stance::Off, &rule(37, &[starred(Last), exact(Street), exact(Phone)])),
 ];
 
 #[cfg(test)]

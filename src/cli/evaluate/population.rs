@@ -1,0 +1,242 @@
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    path::Path,
+    sync::Arc,
+};
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::{
+    cli::unusable::UnusableInput,
+    domain::{Demographics, PartialDate},
+    matching::{
+        MatchGrade, Model, Population, RecordNo,
+        policy::{Determination, Policy, PolicyRecord},
+    },
+};
+
+use super::{
+    Verdicts,
+    cases::{parse, patient, read_lines, today},
+    persons::Persons,
+    tally::{Case, Tally},
+};
+
+/// The category of a candidate about which the file says nothing.
+const UNTOLD: &str = "none";
+
+#[derive(Deserialize)]
+struct CandidateLine<'a> {
+    id: String,
+    #[serde(borrow)]
+    patient: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+struct QueryLine<'a> {
+    #[serde(borrow)]
+    query: &'a RawValue,
+    candidate_ids: Vec<String>,
+    #[serde(default)]
+    expected_match_ids: HashSet<String>,
+    #[serde(default)]
+    candidate_meta: HashMap<String, (String, bool, bool)>,
+    #[serde(default)]
+    extra: bool,
+}
+
+/// What one way to decide got right: record by record, and what it would have released.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Figures {
+    #[serde(flatten)]
+    tally: Tally,
+    release: Release,
+    /// Wrong releases for queries whose person is not in the pool.
+    absent_wrong: u64,
+}
+
+/// What would be released: exactly one person that matches, all of whose records are then shown.
+#[derive(Debug, Default, Serialize)]
+struct Release {
+    /// The person asked for, and nobody else's record.
+    right: u64,
+    /// Two or more persons match: nothing is released.
+    withheld: u64,
+    /// The person is there, and nobody matches.
+    missed: u64,
+    /// A record of somebody else.
+    wrong: u64,
+    /// The person is not there, and nobody matches.
+    right_no_match: u64,
+}
+
+/// The pool of all candidates, linked into persons as an index would.
+struct Pool {
+    population: Population,
+    persons: Persons,
+    by_id: HashMap<String, RecordNo>,
+    policy_records: Vec<PolicyRecord>,
+    policy: Policy,
+    today: PartialDate,
+}
+
+/// One candidate of a query, judged by itself.
+struct Judged {
+    case: Case,
+    decided: Verdicts<bool>,
+}
+
+/// A query, judged.
+struct Answer {
+    candidates: Vec<Judged>,
+    released: Verdicts<Outcome>,
+}
+
+#[derive(Clone, Copy)]
+enum Outcome {
+    Right,
+    Withheld,
+    Missed,
+    Wrong { absent: bool },
+    RightNoMatch,
+}
+
+/// Judges each query against each of its candidates, and what would be released of the persons among them.
+pub(super) fn evaluate(
+    queries: &Path,
+    candidates: &Path,
+    model: Arc<Model>,
+) -> Result<Verdicts<Figures>, UnusableInput> {
+    let pool = Pool::load(candidates, model)?;
+    let answers = read_lines(queries, |line| pool.answer(&parse(line)?))?;
+    let mut figures: Verdicts<Figures> = Verdicts::default();
+    for answer in answers {
+        for Judged { case, decided } in &answer.candidates {
+            figures.probabilistic.tally.add(case, decided.probabilistic);
+            figures.policy.tally.add(case, decided.policy);
+            figures.both.tally.add(case, decided.both);
+        }
+        figures.probabilistic.release(answer.released.probabilistic);
+        figures.policy.release(answer.released.policy);
+        figures.both.release(answer.released.both);
+    }
+    Ok(figures)
+}
+
+impl Figures {
+    fn release(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Right => self.release.right += 1,
+            Outcome::Withheld => self.release.withheld += 1,
+            Outcome::Missed => self.release.missed += 1,
+            Outcome::RightNoMatch => self.release.right_no_match += 1,
+            Outcome::Wrong { absent } => {
+                self.release.wrong += 1;
+                self.absent_wrong += u64::from(absent);
+            }
+        }
+    }
+}
+
+impl Pool {
+    fn load(path: &Path, model: Arc<Model>) -> Result<Self, UnusableInput> {
+        let today = today();
+        let read = read_lines(path, |line| {
+            let told: CandidateLine<'_> = parse(line)?;
+            Ok((told.id, patient(told.patient, "patient")?))
+        })?;
+        let (ids, told): (Vec<String>, Vec<Demographics>) = read.into_iter().unzip();
+        let mut population = Population::new(model);
+        for demographics in &told {
+            population.insert(demographics);
+        }
+        let numbered = (0_u32..).map(RecordNo);
+        Ok(Self {
+            persons: Persons::link(&population, &told),
+            population,
+            by_id: ids.into_iter().zip(numbered).collect(),
+            policy_records: told.par_iter().map(|told| PolicyRecord::new(told, today)).collect(),
+            policy: Policy::default(),
+            today,
+        })
+    }
+
+    fn answer(&self, query: &QueryLine<'_>) -> Result<Answer, String> {
+        let told = patient(query.query, "query")?;
+        let probe = self.population.probe(&told);
+        let asked = PolicyRecord::new(&told, self.today);
+        let mut candidates = Vec::with_capacity(query.candidate_ids.len());
+        let mut subjects: BTreeMap<usize, Subject> = BTreeMap::new();
+        for id in &query.candidate_ids {
+            let Some(&no) = self.by_id.get(id) else {
+                return Err("names a candidate that the file of candidates does not hold".into());
+            };
+            let case = query.case(id);
+            let subject = subjects.entry(self.persons.person_of(no)).or_default();
+            subject.records.push(no);
+            subject.stranger |= !case.expected;
+            let certain = self.population.compare(&probe, no).grade == MatchGrade::Certain;
+            let satisfied = self.policy.judge(&asked, self.policy_record(no)).is_satisfied();
+            candidates.push(Judged { case, decided: Verdicts::new(certain, satisfied) });
+        }
+        let judged: Vec<(Verdicts<bool>, bool)> = subjects
+            .values()
+            .map(|subject| {
+                let verdict = self.population.judge_person(&probe, &subject.records);
+                let records = subject.records.iter().map(|no| self.policy_record(*no));
+                let satisfied = self.policy.accepts_person(&asked, records);
+                let certain = verdict.grade == MatchGrade::Certain;
+                (Verdicts::new(certain, satisfied), subject.stranger)
+            })
+            .collect();
+        let outcome = |matches: fn(&Verdicts<bool>) -> bool| {
+            let found = judged.iter().filter(|(decided, _)| matches(decided));
+            outcome_of(found.map(|(_, stranger)| *stranger), query.expected_match_ids.is_empty())
+        };
+        let released = Verdicts {
+            probabilistic: outcome(|decided| decided.probabilistic),
+            policy: outcome(|decided| decided.policy),
+            both: outcome(|decided| decided.both),
+        };
+        Ok(Answer { candidates, released })
+    }
+
+    fn policy_record(&self, no: RecordNo) -> &PolicyRecord {
+        &self.policy_records[no.0 as usize]
+    }
+}
+
+/// A person among a query's candidates.
+#[derive(Default)]
+struct Subject {
+    records: Vec<RecordNo>,
+    /// Whether some record is somebody else's than the person asked for.
+    stranger: bool,
+}
+
+/// `strangers`: for each person that matches, whether it holds somebody else's record.
+fn outcome_of(mut strangers: impl Iterator<Item = bool> + Clone, absent: bool) -> Outcome {
+    match (Determination::of(strangers.clone().count()), strangers.next()) {
+        (Determination::Release, Some(false)) => Outcome::Right,
+        (Determination::Release, _) => Outcome::Wrong { absent },
+        (Determination::NoMatch, _) if absent => Outcome::RightNoMatch,
+        (Determination::NoMatch, _) => Outcome::Missed,
+        (Determination::Escalate | Determination::Decline, _) => Outcome::Withheld,
+    }
+}
+
+impl QueryLine<'_> {
+    fn case(&self, id: &str) -> Case {
+        let (category, extra, dob_free_only) = match self.candidate_meta.get(id) {
+            Some((category, extra, dob_free_only)) => (category.as_str(), *extra, *dob_free_only),
+            None => (UNTOLD, false, false),
+        };
+        Case {
+            category: category.to_owned(),
+            official: !extra && !dob_free_only && !self.extra,
+            expected: self.expected_match_ids.contains(id),
+        }
+    }
+}
