@@ -10,6 +10,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use clap::Args;
 use comfy_table::{Table, presets};
+use futures_util::future::join_all;
 use time::OffsetDateTime;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -76,9 +77,7 @@ async fn simulate(args: &SimulateArgs) -> anyhow::Result<()> {
     // The lock is given back before the wait, which may be long.
     writeln!(io::stdout().lock(), "{table}")?;
     told_to_stop().await?;
-    for simulator in simulators {
-        simulator.stop().await;
-    }
+    join_all(simulators.into_iter().map(Simulator::stop)).await;
     Ok(())
 }
 

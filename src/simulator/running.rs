@@ -24,8 +24,9 @@ use crate::{
     tls::{ServerTls, TlsError},
 };
 
-/// How long open requests may take to end when a simulator stops.
-const STOP_TIMEOUT_S: u64 = 5;
+/// How long open requests may take to end when a simulator stops. Short, since an idle HTTP/2
+/// connection holds a stop up for all of it: actix-http closes idle HTTP/1.1 connections only.
+const STOP_TIMEOUT_S: u64 = 1;
 /// How long an idle connection is kept, as long as the field's servers do.
 const KEEP_ALIVE: Duration = Duration::from_mins(1);
 
@@ -124,7 +125,7 @@ impl Simulator {
         Ok(())
     }
 
-    /// Stops listening, lets open requests end within five seconds, and returns when all is closed.
+    /// Stops listening, lets open requests end within a second, and returns when all is closed.
     pub async fn stop(mut self) {
         if let Some(running) = self.running.take() {
             end(running, true).await;
