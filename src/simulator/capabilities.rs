@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 
-use super::{data::MemberData, parameters::parameters_of};
+use super::{data::MemberData, parameters::parameters_of, search::WITH_MEDICATION};
 
 /// FHIR R4 `CapabilityStatement` of kind `instance`.
 pub(super) fn capability_statement(data: &MemberData, base: &str, everything: bool) -> Value {
@@ -43,8 +43,12 @@ fn served(resource_type: &str, everything: bool) -> Value {
     let mut resource = json!({
         "type": resource_type,
         "interaction": [{ "code": "read" }, { "code": "search-type" }],
+        "searchRevInclude": ["Provenance:target"],
         "searchParam": parameters,
     });
+    if WITH_MEDICATION.contains(&resource_type) {
+        resource["searchInclude"] = json!([format!("{resource_type}:medication")]);
+    }
     if everything && resource_type == "Patient" {
         resource["operation"] = json!([{
             "name": "everything",

@@ -26,6 +26,7 @@ pub struct MemberData {
     by_type: BTreeMap<Arc<str>, Vec<RecordNo>>,
     by_patient: HashMap<RecordNo, Vec<RecordNo>>,
     patients_by_identifier: HashMap<Arc<str>, Vec<RecordNo>>,
+    provenances_of: HashMap<RecordNo, Vec<RecordNo>>,
 }
 
 /// A resource's place in the order of loading.
@@ -168,6 +169,11 @@ impl MemberData {
         self.patients_by_identifier.get(value).map_or(&[], Vec::as_slice)
     }
 
+    /// Each Provenance that refers to this record.
+    pub(super) fn provenances_of(&self, no: RecordNo) -> &[RecordNo] {
+        self.provenances_of.get(&no).map_or(&[], Vec::as_slice)
+    }
+
     /// The patient who comes after this one, or nobody where there is only one.
     pub(super) fn another_patient(&self, patient: RecordNo) -> Option<RecordNo> {
         let patients = self.of_type("Patient");
@@ -191,6 +197,7 @@ impl MemberData {
             by_type: BTreeMap::new(),
             by_patient: HashMap::new(),
             patients_by_identifier: HashMap::new(),
+            provenances_of: HashMap::new(),
         }
     }
 
@@ -263,6 +270,9 @@ impl MemberData {
         }
         // A Provenance is about whom its targets are about.
         for no in self.of_type("Provenance").to_vec() {
+            for target in &self.records[no as usize].refers_to {
+                self.provenances_of.entry(*target).or_default().push(no);
+            }
             let targets = self.record(no).refers_to.iter();
             let patients: BTreeSet<_> =
                 targets.flat_map(|target| self.record(*target).patients.iter().copied()).collect();

@@ -34,9 +34,23 @@ pub(super) struct Selection {
 #[derive(Debug)]
 pub(super) struct Search {
     criteria: Vec<Criterion>,
+    includes: Vec<Include>,
     /// What was understood, for the self link.
     pub(super) used: SearchQuery,
 }
+
+/// What is returned beside the matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Include {
+    /// `_include=…:medication`: the Medications that the matches refer to.
+    Medications,
+    /// `_revinclude=Provenance:target`: each Provenance that refers to a match.
+    Provenances,
+}
+
+/// Types whose medication may be a reference.
+pub(super) const WITH_MEDICATION: &[&str] =
+    &["MedicationAdministration", "MedicationDispense", "MedicationRequest", "MedicationStatement"];
 
 /// All of these a resource must meet.
 #[derive(Debug)]
@@ -75,22 +89,25 @@ impl Search {
         base: &str,
     ) -> Result<Self, Refusal> {
         query.count()?;
-        let mut criteria = Vec::new();
-        let mut ignored = Vec::new();
+        let (mut criteria, mut includes) = (Vec::new(), Vec::new());
+        let mut understood = Vec::new();
         for told in query.parameters() {
-            match understand_one(data, resource_type, told, base)? {
+            let meaning = understand_one(data, resource_type, told, base)?;
+            understood.push(!matches!(meaning, Understood::Unknown));
+            match meaning {
                 Understood::Criterion(test) => {
                     criteria.push(Criterion { name: told.name().to_owned(), test });
                 }
-                Understood::Presentation => {}
+                Understood::Include(include) => includes.push(include),
                 Understood::Unknown if handling == Handling::Strict => {
                     return Err(Refusal::UnknownParameter(told.name().to_owned()));
                 }
-                Understood::Unknown => ignored.push(told.name().to_owned()),
+                Understood::Presentation | Understood::Unknown => {}
             }
         }
-        let used = query.only(|told| !ignored.iter().any(|name| name == told.name()));
-        Ok(Self { criteria, used })
+        let mut understood = understood.into_iter();
+        let used = query.only(|_| understood.next() == Some(true));
+        Ok(Self { criteria, includes, used })
     }
 
     /// The resources that meet every criterion, faults included.
@@ -113,7 +130,30 @@ impl Search {
         if resource_type == "Patient" && self.names("identifier") {
             misresolve(data, faults.identifier, &mut matches);
         }
-        Selection { matches, included: Vec::new() }
+        let included = self.included(data, &matches);
+        Selection { matches, included }
+    }
+
+    /// Each once, and none that is a match.
+    fn included(&self, data: &MemberData, matches: &[RecordNo]) -> Vec<RecordNo> {
+        let mut included = BTreeSet::new();
+        for include in &self.includes {
+            match include {
+                Include::Medications => {
+                    let referred = matches.iter().flat_map(|no| &data.record(*no).refers_to);
+                    included.extend(
+                        referred
+                            .copied()
+                            .filter(|no| data.record(*no).resource.resource_type() == "Medication"),
+                    );
+                }
+                Include::Provenances => {
+                    let of_matches = matches.iter().flat_map(|no| data.provenances_of(*no));
+                    included.extend(of_matches.copied());
+                }
+            }
+        }
+        included.into_iter().collect()
     }
 
     fn names(&self, name: &str) -> bool {
@@ -192,6 +232,7 @@ fn misresolve(data: &MemberData, fault: IdentifierFault, matches: &mut Vec<Recor
 
 enum Understood {
     Criterion(Test),
+    Include(Include),
     /// How the answer is to look; no criterion.
     Presentation,
     Unknown,
@@ -205,6 +246,11 @@ fn understand_one(
 ) -> Result<Understood, Refusal> {
     let test = match told.name() {
         "_count" | "_format" => return Ok(Understood::Presentation),
+        "_include" | "_revinclude" => {
+            told.plain()?;
+            let include = include(resource_type, told);
+            return Ok(include.map_or(Understood::Unknown, Understood::Include));
+        }
         "_id" => {
             told.plain()?;
             Test::Id(told.values().map(|value| value.text().into_owned()).collect())
@@ -226,6 +272,17 @@ fn understand_one(
         },
     };
     Ok(Understood::Criterion(test))
+}
+
+fn include(resource_type: &str, told: &SearchParameter) -> Option<Include> {
+    let medication = || format!("{resource_type}:medication");
+    match (told.name(), told.text()) {
+        ("_revinclude", "Provenance:target") => Some(Include::Provenances),
+        ("_include", text) if WITH_MEDICATION.contains(&resource_type) && text == medication() => {
+            Some(Include::Medications)
+        }
+        _ => None,
+    }
 }
 
 fn unsupported(told: &SearchParameter) -> InvalidSearch {

@@ -91,7 +91,7 @@ fn ids(bundle: &Bundle) -> Vec<String> {
     ids.map(str::to_owned).collect()
 }
 
-/// Two patients: Ada with seven resources about her, and Bo with two.
+/// Two patients: Ada with seven resources about her, and Bo with three.
 fn resources() -> Vec<Resource> {
     let mut all = vec![
         patient("ada", "Åström", "1984-03-05"),
@@ -105,6 +105,10 @@ fn resources() -> Vec<Resource> {
             "patient": {"reference": "Patient/ada"}, "meta": {"lastUpdated": "2020-01-01T00:00:00Z"}}),
         observation("b1", "bo", "laboratory", "718-7", "2024-02-01"),
         observation("b2", "bo", "vital-signs", "8480-6", "2024-02-01"),
+        json!({"resourceType": "Medication", "id": "m1"}),
+        json!({"resourceType": "MedicationRequest", "id": "r1", "status": "active",
+            "intent": "order", "subject": {"reference": "Patient/bo"},
+            "medicationReference": {"reference": "Medication/m1"}}),
         json!({"resourceType": "Provenance", "id": "p1", "target": [{"reference": "Encounter/e1"}]}),
     ];
     for (id, category, code, date) in [
@@ -173,6 +177,12 @@ async fn a_search_meets_every_criterion() {
         ("AllergyIntolerance?patient=ada&code:missing=true", &["a1"]),
         ("Provenance?patient=ada", &["p1"]),
         ("Goal?patient=ada", &[]),
+        (
+            "MedicationRequest?patient=bo&intent=order&_include=MedicationRequest:medication",
+            &["r1", "m1"],
+        ),
+        ("MedicationRequest?patient=bo&intent=plan&_include=MedicationRequest:medication", &[]),
+        ("Encounter?patient=ada&_revinclude=Provenance:target", &["e1", "p1"]),
     ] {
         assert_eq!(world.ids(&format!("/{query}")).await, expected, "{query}");
     }
@@ -199,7 +209,8 @@ async fn a_posted_search_adds_its_form_to_the_url() {
 #[tokio::test]
 async fn the_self_link_tells_what_was_used() {
     let world = World::new(SimulatorOptions::default());
-    let found = world.bundle("/Observation?patient=bo&colour=red&_sort=date").await;
+    let asked = "/Observation?patient=bo&colour=red&_sort=date&_include=Observation:encounter";
+    let found = world.bundle(asked).await;
     let own = format!("{}/Observation?patient=bo", world.simulator.base_url());
     assert_eq!((found.link("self"), found.total), (Some(own.as_str()), Some(2)));
     let base = world.simulator.base_url();
@@ -393,7 +404,7 @@ fn folders_of_ndjson_are_members_and_a_bad_line_is_named() {
     std::fs::write(mercy.join("Patient.ndjson"), lines.join("\n")).expect("written");
     let now = OffsetDateTime::now_utc();
     let members = MemberData::read_all(dir.path(), now).expect("servable");
-    assert_eq!((members[0].code().as_str(), members[0].resource_count()), ("mercy", 12));
+    assert_eq!((members[0].code().as_str(), members[0].resource_count()), ("mercy", 14));
 
     let twice = r#"{"resourceType":"Goal","id":"1"}"#;
     std::fs::write(mercy.join("Goal.ndjson"), format!("{twice}\n\n{twice}\n")).expect("written");

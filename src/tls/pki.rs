@@ -254,7 +254,7 @@ fn write_file(path: &Path, content: &str, mode: u32) -> Result<(), PkiError> {
 #[derive(Debug, Error)]
 pub enum PkiError {
     /// There is one already.
-    #[error("{} exists already", .0.display())]
+    #[error("{} exists already, and was not to be replaced", .0.display())]
     Exists(PathBuf),
     /// A file or folder that cannot be written.
     #[error("cannot write {}", path.display())]

@@ -239,3 +239,39 @@ fn a_bad_file_is_named_with_what_is_wrong() {
     let error = Credentials::read(&files.certificate, &other.key).expect_err("not a pair");
     assert!(matches!(error, TlsError::KeyPair { .. }), "{error}");
 }
+
+#[tokio::test]
+async fn a_request_knows_the_certificate_of_its_client() {
+    use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+
+    async fn tell(request: HttpRequest) -> HttpResponse {
+        let certificate = request.conn_data::<ClientCertificate>().expect("remembered");
+        HttpResponse::Ok().body(certificate.der().to_vec())
+    }
+
+    let minted = minted(now());
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    let url = format!("https://{}/", listener.local_addr().expect("bound"));
+    let server = HttpServer::new(|| App::new().default_service(web::to(tell)))
+        .workers(1)
+        .disable_signals()
+        .on_connect(remember_client_certificate)
+        .listen_rustls_0_23(listener, gateway(&minted).config().expect("whole"))
+        .expect("listening")
+        .run();
+    let handle = server.handle();
+    let task = tokio::spawn(server);
+    let expected = minted.pki.client(&code("ed")).read().expect("minted").chain()[0].to_vec();
+    for http1 in [true, false] {
+        let mut client = ed(&minted, &minted);
+        if http1 {
+            client.alpn_protocols = vec![b"http/1.1".to_vec()];
+        }
+        let client = reqwest::Client::builder().tls_backend_preconfigured(client).build();
+        let response = client.expect("a client").get(&url).send().await.expect("an answer");
+        assert_eq!(response.version() == reqwest::Version::HTTP_11, http1);
+        assert_eq!(response.bytes().await.expect("a body"), expected);
+    }
+    handle.stop(false).await;
+    task.await.expect("joined").expect("ended");
+}
