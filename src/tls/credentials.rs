@@ -67,7 +67,7 @@ pub fn read_trust_roots(path: &Path) -> Result<TrustRoots, TlsError> {
 }
 
 /// Certificates that their authority took back. Where any list is given, a certificate whose
-/// authority has no list here is refused.
+/// authority has no list here, or one past its `nextUpdate`, is refused.
 #[derive(Clone, Debug, Default)]
 pub struct RevocationLists(pub(super) Vec<CertificateRevocationListDer<'static>>);
 
