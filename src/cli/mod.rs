@@ -2,6 +2,9 @@
 
 pub mod audit;
 pub mod certs;
+pub mod member;
+pub mod simulate;
+
 pub mod demo;
 pub mod import;
 pub mod member;

@@ -119,6 +119,12 @@ impl Federation {
         &self.exchange.settings
     }
 
+    /// How many requests to members are under way.
+    pub fn requests_under_way(&self) -> usize {
+        let places = self.exchange.settings.requests_in_all_max.max(2);
+        places - self.exchange.requests_in_all.available_permits()
+    }
+
     /// Shows another certificate from now on, and trusts other authorities: connections are made
     /// anew.
     pub fn replace_identity(&self, identity: GatewayIdentity) {
@@ -157,7 +163,13 @@ impl Federation {
                 target.records.iter().map(|record| record.local_id.clone()).collect();
             let (Some(member), None) = (member, reason) else {
                 let reason = reason.unwrap_or(NotAsked::NotInDirectory);
-                asked.ready.push(MemberOutcome::not_asked(target.member, name, local_ids, reason));
+                let status = Status::NotAsked(reason);
+                asked.ready.push(MemberOutcome::without_answer(
+                    target.member,
+                    name,
+                    local_ids,
+                    status,
+                ));
                 continue;
             };
             let deadline = Duration::from_millis(member.deadline_ms().into()).min(query.deadline);
@@ -213,9 +225,7 @@ impl FanOut {
                 let (member, name, local_ids) = self.asked.remove(&error.id())?;
                 warn!(member.id = %member, panicked = error.is_panic(), "asking a member failed");
                 let status = Status::Unreachable(Fault::Internal);
-                let answers = vec![RecordAnswer::without_patient(local_ids, status)];
-                let (base_url, elapsed) = (String::new(), Duration::ZERO);
-                Some(MemberOutcome { member, name, base_url, elapsed, answers })
+                Some(MemberOutcome::without_answer(member, name, local_ids, status))
             }
         }
     }
@@ -263,7 +273,8 @@ impl Exchange {
             target.records.iter().map(|record| record.local_id.clone()).collect()
         };
         let Some(connection) = self.connection(&member) else {
-            return MemberOutcome::not_asked(code, name, local_ids(&target), NotAsked::NoEndpoint);
+            let status = Status::NotAsked(NotAsked::NoEndpoint);
+            return MemberOutcome::without_answer(code, name, local_ids(&target), status);
         };
         let most = self.settings.records_per_member_max.min(target.records.len());
         let beyond = target.records.split_off(most);
@@ -285,9 +296,14 @@ impl Exchange {
             let status = Status::NotAsked(NotAsked::TooManyRecords);
             answers.push(RecordAnswer::without_patient(ids, status));
         }
-        let base_url = connection.base.as_str().to_owned();
-        let outcome =
-            MemberOutcome { member: code, name, base_url, elapsed: started.elapsed(), answers };
+        let outcome = MemberOutcome {
+            member: code,
+            name,
+            organization: member.organization().to_owned(),
+            base_url: connection.base.as_str().to_owned(),
+            elapsed: started.elapsed(),
+            answers,
+        };
         report(&outcome);
         outcome
     }

@@ -163,6 +163,7 @@ impl<T: Transport> MemberClient<T> {
         deadline: Instant,
     ) -> Result<Bytes, AskError> {
         let mut attempt = 1;
+        let mut earlier = None;
         loop {
             let (error, retry_after) = match self.attempt(ask, bytes_max, deadline).await {
                 Ok(reply) => match failure_of(reply.status) {
@@ -171,8 +172,15 @@ impl<T: Transport> MemberClient<T> {
                         (AskError { cause, http_status: Some(reply.status) }, reply.retry_after)
                     }
                 },
+                // The breaker opened between two attempts: what came of the first says more.
+                Err(AskError { cause: AskFailure::Fault(Fault::CircuitOpen), .. })
+                    if let Some(error) = earlier =>
+                {
+                    return Err(error);
+                }
                 Err(error) => (error, None),
             };
+            earlier = Some(error);
             attempt += 1;
             if attempt > self.attempts_max || !is_worth_retrying(error) {
                 return Err(error);

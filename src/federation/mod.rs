@@ -33,3 +33,6 @@ pub use outcome::{
 };
 pub use query::{RecordQuery, SoughtRecord, Target};
 pub use settings::FederationSettings;
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,8 @@ pub struct MemberOutcome {
     pub member: MemberCode,
     /// Its display name.
     pub name: String,
+    /// Its organization's identifier, a URI; empty where not asked.
+    pub organization: String,
     /// Its FHIR base, against which its relative references resolve; empty where not asked.
     pub base_url: String,
     /// How long it was waited for.
@@ -48,16 +50,22 @@ pub struct RecordAnswer {
 }
 
 impl MemberOutcome {
-    /// A member that nobody asked.
-    pub(super) fn not_asked(
+    /// A member that was not asked, or could not be.
+    pub(super) fn without_answer(
         member: MemberCode,
         name: String,
         local_ids: Vec<LocalId>,
-        reason: NotAsked,
+        status: Status,
     ) -> Self {
-        let answer = RecordAnswer::without_patient(local_ids, Status::NotAsked(reason));
-        let (base_url, elapsed) = (String::new(), Duration::ZERO);
-        Self { member, name, base_url, elapsed, answers: vec![answer] }
+        let answer = RecordAnswer::without_patient(local_ids, status);
+        Self {
+            member,
+            name,
+            organization: String::new(),
+            base_url: String::new(),
+            elapsed: Duration::ZERO,
+            answers: vec![answer],
+        }
     }
 
     /// The gravest status among its answers.
@@ -210,6 +218,8 @@ pub enum Withholding {
     IdentifierNotEchoed,
     /// Several Patients carry the identifier asked for.
     SeveralPatients,
+    /// Nothing in the answer is about the patient asked for.
+    OthersDataAlone,
 }
 
 /// How a member failed.

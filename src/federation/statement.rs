@@ -167,6 +167,9 @@ fn withholding_words(withholding: Withholding) -> &'static str {
         Withholding::IdentifierNotEchoed => {
             "answer withheld: it does not carry the identifier asked for"
         }
+        Withholding::OthersDataAlone => {
+            "answer withheld: nothing in it is about the patient asked for"
+        }
         Withholding::SeveralPatients => {
             "answer withheld: several of its patients carry the identifier asked for"
         }
@@ -212,6 +215,7 @@ mod tests {
         MemberOutcome {
             member: MemberCode::parse("mercy").expect("a code"),
             name: "Mercy Hospital".to_owned(),
+            organization: "urn:oid:1.2.3".to_owned(),
             base_url: "https://mercy.example/fhir".to_owned(),
             elapsed: Duration::from_millis(412),
             answers: vec![answer],

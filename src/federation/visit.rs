@@ -376,6 +376,11 @@ impl<T: Transport> Visit<'_, T> {
         }
         let nothing_but_patient =
             sifted.resources.iter().all(|resource| resource.resource_type() == "Patient");
+        if nothing_but_patient && answer.dropped.foreign() > others {
+            answer.status = Status::Withheld(Withholding::OthersDataAlone);
+            answer.gaps = gaps;
+            return answer;
+        }
         answer.status = match (&failed, gaps.iter().find(|gap| gap.cut == Cut::Deadline)) {
             (Some(end), _) if nothing_but_patient => status_of(*end),
             (_, Some(_)) => Status::TimedOut,
