@@ -73,7 +73,12 @@ async fn stored(database: &Path) -> anyhow::Result<Roster> {
     Ok(roster)
 }
 
-async fn apply(database: &Path, file: &Path, clock: Arc<dyn Clock>) -> anyhow::Result<Vec<Change>> {
+/// Applies a file of members to the database, audited.
+pub(super) async fn apply(
+    database: &Path,
+    file: &Path,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<Vec<Change>> {
     let name = file.display().to_string();
     let text =
         tokio::fs::read_to_string(file).await.with_context(|| format!("cannot read {name}"))?;

@@ -30,7 +30,7 @@ enum Command {
     /// Run the gateway
     Serve(serve::ServeArgs),
     /// Show the whole job on invented patients: members, gateway, feeds, an emergency query
-    //DEMO
+    Demo(demo::DemoArgs),
     /// Play member FHIR servers from folders of NDJSON, to test an integration with
     Simulate(simulate::SimulateArgs),
     /// Register a member's patients in bulk from a file
@@ -47,7 +47,10 @@ enum Command {
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Serve(args) => runtime()?.block_on(serve::run(args)),
-        //Command::Demo(args) => runtime()?.block_on(demo::run(args)),
+        Command::Demo(args) => {
+            runtime()?.block_on(demo::run(args))?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Simulate(args) => simulate::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Import(args) => runtime()?.block_on(import::run(args)),
         Command::Member(args) => {

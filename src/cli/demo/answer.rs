@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::fhir::{Bundle, Issue, OperationOutcome, Reference, Resource};
+use crate::fhir::{Bundle, Issue, IssueSeverity, IssueType, OperationOutcome, Reference, Resource};
 
 /// A merged record as the gateway answers it to `Patient/{id}/$everything`.
 #[derive(Default)]
@@ -120,16 +120,13 @@ impl Answer {
 
     fn take_patient(&mut self, resource: &Resource) -> Result<()> {
         let patient: Value = resource.read()?;
-        match resource.id().and_then(|id| id.split_once('.')) {
+        if let Some((member, id)) = resource.id().and_then(|id| id.split_once('.')) {
             // A member's own Patient: shown, so found.
-            Some((member, id)) => {
-                self.located
-                    .insert(SourceRecord::Id { member: member.to_owned(), id: id.to_owned() });
-            }
-            None => {
-                self.located.extend(source_records(&patient));
-                self.person = Some(patient);
-            }
+            let (member, id) = (member.to_owned(), id.to_owned());
+            self.located.insert(SourceRecord::Id { member, id });
+        } else {
+            self.located.extend(source_records(&patient));
+            self.person = Some(patient);
         }
         Ok(())
     }
@@ -147,6 +144,18 @@ impl Answer {
             .map_or_else(|| BTreeSet::from([shown]), |group| group.originals.iter().collect())
     }
 
+    /// Originals that stand behind another, and can be read under their own ids.
+    pub(super) fn alternates(&self) -> impl Iterator<Item = &GatewayRef> {
+        self.groups.iter().flat_map(|group| {
+            group.originals.iter().filter(|original| **original != group.representative)
+        })
+    }
+
+    /// What the answer says is missing, in words.
+    pub(super) fn gaps(&self) -> impl Iterator<Item = String> {
+        self.issues.iter().filter(|issue| is_gap(issue)).map(issue_in_words)
+    }
+
     /// The resources to show: all but those that stand behind a representative.
     pub(super) fn shown(&self) -> impl Iterator<Item = (&GatewayRef, &Resource)> {
         let behind: BTreeSet<&GatewayRef> = self
@@ -157,6 +166,21 @@ impl Answer {
             .collect();
         self.resources.iter().filter(move |(reference, _)| !behind.contains(reference))
     }
+}
+
+/// Whether an issue tells of something that the reader does not get to see.
+pub(super) fn is_gap(issue: &Issue) -> bool {
+    issue.severity != IssueSeverity::Information || issue.code != IssueType::Informational
+}
+
+/// What an issue says to a reader.
+pub(super) fn issue_in_words(issue: &Issue) -> String {
+    issue
+        .details
+        .as_ref()
+        .map(|details| details.text.clone())
+        .or_else(|| issue.diagnostics.clone())
+        .unwrap_or_else(|| format!("{:?}", issue.code).to_lowercase())
 }
 
 fn is_from_member(resource: &Resource) -> bool {

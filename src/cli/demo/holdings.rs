@@ -18,19 +18,25 @@ use crate::{
 pub(super) struct Holdings {
     /// The members, by their code.
     pub(super) members: Vec<MemberFolder>,
-    /// `<member>/<Type>/<id>` of every resource to its patient as `<member>/<patient id>`, where
-    /// it says one.
-    owners: HashMap<String, Option<String>>,
+    /// By `<member>/<Type>/<id>`.
+    owners: HashMap<String, Owner>,
     /// `<member>/<patient id or record number>` to `<member>/<patient id>`.
     patients: HashMap<String, String>,
+}
+
+/// Whose a resource is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// About this patient: `<member>/<patient id>`.
+    Patient(String),
+    /// About nobody, such as an Organization or a Medication.
+    Nobody,
 }
 
 /// One member's sub-folder.
 pub(super) struct MemberFolder {
     /// The folder's name.
     pub(super) code: MemberCode,
-    /// Where it lies.
-    pub(super) dir: PathBuf,
     /// The namespaces of its record numbers.
     pub(super) identifier_systems: Vec<String>,
     /// Its patients.
@@ -59,7 +65,7 @@ impl Holdings {
             .collect();
         folders.sort();
         for folder in folders {
-            holdings.read_member(folder)?;
+            holdings.read_member(&folder)?;
         }
         if holdings.members.iter().all(|member| member.patients.is_empty()) {
             bail!("{} has no member folder with a Patient.ndjson", dir.display());
@@ -67,17 +73,13 @@ impl Holdings {
         Ok(holdings)
     }
 
-    fn read_member(&mut self, dir: PathBuf) -> Result<()> {
+    fn read_member(&mut self, dir: &Path) -> Result<()> {
         let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let code = MemberCode::parse(&name)
             .with_context(|| format!("the folder name {name} is no member code"))?;
-        let mut member = MemberFolder {
-            code,
-            dir: dir.clone(),
-            identifier_systems: Vec::new(),
-            patients: Vec::new(),
-        };
-        let mut files: Vec<PathBuf> = fs::read_dir(&dir)?
+        let mut member =
+            MemberFolder { code, identifier_systems: Vec::new(), patients: Vec::new() };
+        let mut files: Vec<PathBuf> = fs::read_dir(dir)?
             .filter_map(|entry| entry.ok().map(|entry| entry.path()))
             .filter(|path| path.extension().is_some_and(|extension| extension == "ndjson"))
             .collect();
@@ -111,6 +113,7 @@ impl Holdings {
                 _ => None,
             }
         });
+        let owner = owner.map_or(Owner::Nobody, Owner::Patient);
         self.owners.insert(format!("{name}/{kind}/{id}"), owner);
         Ok(())
     }
@@ -120,9 +123,9 @@ impl Holdings {
         self.patients.get(&format!("{member}/{local}")).map(String::as_str)
     }
 
-    /// Whose a resource is: `None` where no member holds it, `Some(None)` where it is nobody's.
-    pub(super) fn owner(&self, resource: &str) -> Option<Option<&str>> {
-        self.owners.get(resource).map(Option::as_deref)
+    /// Whose a resource `<member>/<Type>/<id>` is; `None` where no member holds it.
+    pub(super) fn owner(&self, resource: &str) -> Option<&Owner> {
+        self.owners.get(resource)
     }
 
     /// The source patients of a truth's patient, in the order of the members' codes.
@@ -239,8 +242,11 @@ pub(super) mod tests {
         assert_eq!(holdings.members[0].identifier_systems, ["https://mercy.example/mrn"]);
         assert_eq!(holdings.patient("mercy", "M-7"), Some("mercy/p1"));
         assert_eq!(holdings.patient("mercy", "p1"), Some("mercy/p1"));
-        assert_eq!(holdings.owner("mercy/Condition/c1"), Some(Some("mercy/p1")));
-        assert_eq!(holdings.owner("mercy/Organization/o1"), Some(None));
+        assert_eq!(
+            holdings.owner("mercy/Condition/c1"),
+            Some(&Owner::Patient("mercy/p1".to_owned()))
+        );
+        assert_eq!(holdings.owner("mercy/Organization/o1"), Some(&Owner::Nobody));
         assert_eq!(holdings.owner("mercy/Condition/c2"), None);
     }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{
     answer::{Answer, GatewayRef, SourceRecord},
-    holdings::Holdings,
+    holdings::{Holdings, Owner},
     truth::Truth,
 };
 
@@ -116,6 +116,11 @@ fn source_records(truth: &Truth, holdings: &Holdings, patient: &str) -> BTreeSet
 }
 
 impl Report {
+    /// Whether a clinician was shown, as this patient's, what is not.
+    pub(super) fn is_unsafe(&self) -> bool {
+        self.located_wrong + self.foreign_released + self.different_facts_grouped > 0
+    }
+
     fn count_located(&mut self, answer: &Answer, holdings: &Holdings, mine: &BTreeSet<String>) {
         let found: BTreeSet<Option<&str>> =
             answer.located.iter().map(|record| resolve(record, holdings)).collect();
@@ -132,11 +137,11 @@ impl Report {
             }
             let name = original.in_truth();
             match name.as_deref().and_then(|name| holdings.owner(name)) {
-                Some(Some(owner)) if mine.contains(owner) => self.resources_returned += 1,
+                Some(Owner::Patient(owner)) if mine.contains(owner) => self.resources_returned += 1,
                 // Nobody's: a Medication, a Device of the ward.
-                Some(None) => {}
+                Some(Owner::Nobody) => {}
                 // Another patient's, or made up: a clinician would take it for this patient's.
-                Some(Some(_)) | None => self.foreign_released += 1,
+                Some(Owner::Patient(_)) | None => self.foreign_released += 1,
             }
         }
     }

@@ -31,8 +31,27 @@ pub(super) fn contradictions(brief: &Brief<'_>, page: &mut Page) {
             .filter_map(|reference| GatewayRef::parse(reference["reference"].as_str()?))
             .collect();
         let text = issue["detail"].as_str().map_or_else(|| words(&issue["code"]), str::to_owned);
-        page.item(&format!("! {text}"), &members_of(implicated.iter()), Tone::Alarm);
+        let sides = distinct(implicated.iter().filter_map(|one| side_in_words(brief, one)));
+        let text = if sides.is_empty() { text } else { format!("{text}: {}", sides.join(" / ")) };
+        let tone = if issue["severity"] == "high" { Tone::Alarm } else { Tone::Caution };
+        page.item(&format!("! {text}"), &members_of(implicated.iter()), tone);
     }
+}
+
+/// One side of a contradiction: what it says, and who says it. An original that stands behind a
+/// representative is not in the answer, and is spoken for by the others.
+fn side_in_words(brief: &Brief<'_>, reference: &GatewayRef) -> Option<String> {
+    let json: Value = brief.answer.resources.get(reference)?.read().ok()?;
+    let what = match reference.resource_type.as_str() {
+        "MedicationRequest" | "MedicationStatement" => words(&medication_of(brief, &json)),
+        "Immunization" => words(&json["vaccineCode"]),
+        _ => words(&json["code"]),
+    };
+    let dose = json["dosageInstruction"][0]["text"].as_str().unwrap_or_default().to_owned();
+    let status = json["clinicalStatus"]["coding"][0]["code"].as_str();
+    let status = status.filter(|status| *status != "active").unwrap_or_default().to_owned();
+    let member = reference.at_member().map_or("?", |(member, _)| member);
+    Some(format!("{} ({member})", join(vec![what, dose, status])))
 }
 
 pub(super) fn allergies(brief: &Brief<'_>, page: &mut Page) {

@@ -13,10 +13,10 @@ use time::OffsetDateTime;
 
 use self::{
     page::{Page, Tone},
-    reading::{Moment, age_in_life, words},
+    reading::{Moment, age_in_life},
 };
-use super::answer::{Answer, GatewayRef, SourceRecord};
-use crate::fhir::{Issue, IssueSeverity, IssueType, Resource};
+use super::answer::{Answer, GatewayRef, SourceRecord, is_gap, issue_in_words};
+use crate::fhir::{Issue, Resource};
 
 /// What is printed, and for when.
 pub(super) struct Brief<'a> {
@@ -120,7 +120,7 @@ impl Brief<'_> {
         page.item(&format!("{}{score}; {others}", sure.grade), "", tone);
         page.item(&format!("asked with: {}", sure.asked_with), "", Tone::Plain);
         let records: Vec<String> = self.answer.located.iter().map(record_in_words).collect();
-        let text = format!("{} source records are linked: {}", records.len(), records.join("; "));
+        let text = format!("source records linked: {}: {}", records.len(), records.join("; "));
         page.item(&text, "", Tone::Plain);
     }
 
@@ -190,20 +190,6 @@ fn members_of<'a>(originals: impl Iterator<Item = &'a GatewayRef>) -> String {
     }
 }
 
-/// Whether an issue tells of something that the reader does not get to see.
-fn is_gap(issue: &Issue) -> bool {
-    issue.severity != IssueSeverity::Information || issue.code != IssueType::Informational
-}
-
-fn issue_in_words(issue: &Issue) -> String {
-    issue
-        .details
-        .as_ref()
-        .map(|details| details.text.clone())
-        .or_else(|| issue.diagnostics.clone())
-        .unwrap_or_else(|| format!("{:?}", issue.code).to_lowercase())
-}
-
 fn name_in_words(name: &Value) -> String {
     let given = name["given"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let suffixes = name["suffix"].as_array().into_iter().flatten().filter_map(Value::as_str);
@@ -243,20 +229,22 @@ fn identifier_in_words(identifier: &Value) -> Option<String> {
             end.get(end.len().saturating_sub(4)..).unwrap_or_default()
         ));
     }
-    let kind = match identifier["type"]["text"].as_str() {
-        Some(text) => text.to_owned(),
-        None => code.map(str::to_owned).unwrap_or_else(|| words(&identifier["type"])),
-    };
-    let host = system.split("://").nth(1).map(|rest| rest.split('/').next().unwrap_or_default());
-    Some(format!("{kind} {value} ({})", host.unwrap_or(system)).trim_start().to_owned())
+    let kind = &identifier["type"];
+    let kind = kind["text"].as_str().or(code).unwrap_or("identifier");
+    Some(format!("{kind} {value} ({})", keeper(&identifier["assigner"]["display"], system)))
+}
+
+/// Who gave out an identifier: by name, else the host of the namespace, else the namespace.
+fn keeper(name: &Value, system: &str) -> String {
+    let host = || system.split("://").nth(1)?.split('/').next();
+    name.as_str().or_else(host).unwrap_or(system).to_owned()
 }
 
 fn record_in_words(record: &SourceRecord) -> String {
     match record {
         SourceRecord::Id { member, id } => format!("{member} {id}"),
         SourceRecord::Identifier { system, value } => {
-            let host = system.split("://").nth(1).and_then(|rest| rest.split('/').next());
-            format!("{} {value}", host.unwrap_or(system))
+            format!("{} {value}", keeper(&Value::Null, system))
         }
     }
 }

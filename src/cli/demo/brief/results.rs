@@ -112,10 +112,10 @@ impl Series<'_> {
             })
             .collect();
         if !earlier.is_empty() {
-            text.push_str(&format!(" {} {}", self.trend(), earlier.join(", ")));
+            text = format!("{text} {} {}", self.trend(), earlier.join(", "));
         }
         if let Some(range) = latest.measured.range() {
-            text.push_str(&format!("; range {range}"));
+            text = format!("{text}; range {range}");
         }
         text
     }

@@ -74,7 +74,7 @@ fn who_and_how_sure_come_first() {
     assert!(page.contains("SSN …9999") && !page.contains("219-09"));
     let sure = section(&page, "HOW SURE");
     assert_eq!(sure[0], "certain (score 0.999); nobody else came into question");
-    assert_eq!(sure[2], "1 source records are linked: mercy 7");
+    assert_eq!(sure[2], "source records linked: 1: mercy 7");
 }
 
 #[test]

@@ -32,7 +32,7 @@ pub(super) fn tell(charts: &mut Charts, count: usize, seed: u64) {
         };
         let mut sites = Site::ALL;
         rng.shuffle(&mut sites);
-        let sites = &sites[..1 + rng.usize(..3)];
+        let sites = &sites[..rng.usize(1..=3)];
         let mut chart = charts.chart(&format!("generated-{number:05}"));
         for (index, site) in sites.iter().enumerate() {
             let told = if index == 0 { person.clone() } else { drifted(&mut rng, &person) };

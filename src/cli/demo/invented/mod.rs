@@ -13,12 +13,14 @@ mod stories;
 use std::path::Path;
 
 use anyhow::Result;
+use serde_json::Value;
 use time::OffsetDateTime;
 
 use self::charts::Charts;
 use super::truth::Truth;
 
-pub(super) use self::{dialect::Site, person::Person, stories::emergency_patient};
+pub(super) use self::dialect::Site;
+use self::person::Person;
 
 /// Writes `patients` invented patients into `dir` as `<member>/<ResourceType>.ndjson`, with the
 /// truth beside: the written stories, and generated patients to make up the number. The same
@@ -31,6 +33,13 @@ pub(super) fn write(dir: &Path, patients: usize, seed: u64, now: OffsetDateTime)
     charts.write(dir)
 }
 
+/// The patient of the played emergency as a FHIR Patient without any identifier: what is known of
+/// her in the ambulance.
+pub(super) fn emergency_patient() -> Value {
+    let patient = stories::as_the_ambulance_knows_her().to_patient(Site::Mercy, "", "");
+    super::asking::without_record_numbers(patient)
+}
+
 #[cfg(test)]
 mod tests {
     use std::{
@@ -38,12 +47,14 @@ mod tests {
         fs,
     };
 
-    use serde_json::Value;
     use tempfile::TempDir;
     use time::macros::datetime;
 
     use super::*;
-    use crate::{cli::demo::holdings::Holdings, fhir::Resource};
+    use crate::{
+        cli::demo::holdings::{Holdings, Owner},
+        fhir::Resource,
+    };
 
     fn town(patients: usize, seed: u64) -> (TempDir, Truth, Holdings) {
         let dir = tempfile::tempdir().expect("a temporary folder");
@@ -77,7 +88,7 @@ mod tests {
             assert_eq!(holdings.source_patients(local_ids).count(), local_ids.len());
         }
         let key_of = |name: &str| {
-            let owner = holdings.owner(name).flatten().expect("it is somebody's");
+            let Some(Owner::Patient(owner)) = holdings.owner(name) else { panic!("{name}") };
             let (member, id) = owner.split_once('/').expect("a member and an id");
             let is_it =
                 |ids: &BTreeMap<String, String>| ids.get(member).is_some_and(|local| local == id);

@@ -27,13 +27,11 @@ pub(super) fn tell(charts: &mut Charts) {
     active_here_resolved_there(charts);
 }
 
-/// The patient of the played emergency: who she is, as the ambulance writes her down, and her name
-/// in the truth.
-pub(in crate::cli::demo) fn emergency_patient() -> (&'static str, Person) {
-    let person = Person::new("Eleanor", "Whitcombe", "female", "1951-03-14")
+/// The patient of the played emergency, as the ambulance writes her down.
+pub(super) fn as_the_ambulance_knows_her() -> Person {
+    Person::new("Eleanor", "Whitcombe", "female", "1951-03-14")
         .reached("(740) 555-0142", "")
-        .at_home("18 Orchard Lane", "Marlow", "OH", "45751");
-    ("whitcombe", person)
+        .at_home("18 Orchard Lane", "Marlow", "OH", "45751")
 }
 
 const PENICILLIN: Code = snomed("91936005", "Allergy to penicillin");
@@ -86,9 +84,10 @@ const BILIRUBIN: Analyte = Analyte {
 
 /// Found on her kitchen floor, confused. Four members know a part of why that is dangerous.
 fn warfarin_and_a_fall(charts: &mut Charts) {
-    let (key, known) = emergency_patient();
-    let eleanor = known.ssn("734-55-0114").reached("(740) 555-0142", "e.whitcombe@example.org");
-    let mut chart = charts.chart(key);
+    let eleanor = as_the_ambulance_knows_her()
+        .ssn("734-55-0114")
+        .reached("(740) 555-0142", "e.whitcombe@example.org");
+    let mut chart = charts.chart("whitcombe");
     chart
         .registered(Mercy, &eleanor)
         .registered(Lakeside, &eleanor.clone().named("Eleanor Jane", "Whitcombe"))
@@ -355,7 +354,7 @@ fn newborn_and_mother(charts: &mut Charts) {
 fn unidentified(charts: &mut Charts) {
     let unknown =
         Person { born: None, name_use: "anonymous", ..Person::new("John", "Doe", "male", "") };
-    let mut chart = charts.chart(UNIDENTIFIED);
+    let mut chart = charts.chart("unidentified");
     chart.registered(StAnne, &unknown);
     let [found, tested] = [3, 2].map(|days| chart.days_ago(days));
     chart
@@ -365,9 +364,6 @@ fn unidentified(charts: &mut Charts) {
         )
         .told(&[StAnne], &laboratory(CREATININE, 2.4, tested));
 }
-
-/// The truth's name of the patient whom no demographics can find.
-pub(in crate::cli::demo) const UNIDENTIFIED: &str = "unidentified";
 
 /// Bob at the old address, Robert at the new one.
 fn nickname_and_moved(charts: &mut Charts) {

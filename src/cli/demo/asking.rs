@@ -1,0 +1,153 @@
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use indicatif::ProgressBar;
+use serde_json::Value;
+
+use super::{
+    answer::Answer,
+    client::{FhirClient, Found},
+    feeding::Persons,
+    holdings::{Holdings, SourcePatient},
+    report::Query,
+    truth::Truth,
+};
+use crate::domain::{EnterpriseId, PurposeOfUse};
+
+/// What the emergency department asks for.
+pub(super) const PURPOSE: PurposeOfUse = PurposeOfUse::EmergencyTreatment;
+
+/// A patient who was asked for and found.
+pub(super) struct Asked {
+    /// How the person was found.
+    pub(super) found: Found,
+    /// How many persons came into question.
+    pub(super) candidates: usize,
+    /// The answer to `$everything`, as it came.
+    pub(super) json: Vec<u8>,
+    /// The same, taken apart.
+    pub(super) answer: Answer,
+    /// How long `$everything` took.
+    pub(super) elapsed: Duration,
+    /// How long all of it took.
+    pub(super) elapsed_in_all: Duration,
+}
+
+/// Asks who this is and, where that is certain, for everything; `None` where it is not.
+pub(super) async fn ask(client: &FhirClient, patient: &Value) -> Result<Option<Asked>> {
+    let started = Instant::now();
+    let mut found = client.find(patient, PURPOSE).await?;
+    let candidates = found.len();
+    // One certain person and no second: what may be released.
+    let certain = found.iter().filter(|one| one.grade == "certain").count();
+    if certain != 1 || found[0].grade != "certain" {
+        return Ok(None);
+    }
+    let found = found.swap_remove(0);
+    let (json, elapsed) = client.everything(found.person, PURPOSE).await?;
+    let answer = Answer::parse(&json)?;
+    let elapsed_in_all = started.elapsed();
+    Ok(Some(Asked { found, candidates, json, answer, elapsed, elapsed_in_all }))
+}
+
+/// Asks for every patient of the truth, one after another, as the report needs it; each answer is
+/// written into `answers` as `<enterprise id>.json`.
+pub(super) async fn ask_for_all(
+    client: &FhirClient,
+    truth: &Truth,
+    holdings: &Holdings,
+    persons: &Persons,
+    answers: Option<&Path>,
+    progress: &ProgressBar,
+) -> Result<Vec<Query>> {
+    if let Some(dir) = answers {
+        fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    }
+    let mut queries = Vec::new();
+    for (name, local_ids) in &truth.patients {
+        let (_, patient) = holdings
+            .source_patients(local_ids)
+            .next()
+            .with_context(|| format!("no member holds the patient {name} of the truth"))?;
+        let (answer, elapsed) = match answer_about(client, patient, persons).await? {
+            Some((person, json, elapsed)) => {
+                if let Some(dir) = answers {
+                    let path = dir.join(format!("{person}.json"));
+                    fs::write(&path, &json)
+                        .with_context(|| format!("cannot write {}", path.display()))?;
+                }
+                (Some(Answer::parse(&json)?), Some(elapsed))
+            }
+            None => (None, None),
+        };
+        queries.push(Query { patient: name.clone(), answer, elapsed });
+        progress.inc(1);
+    }
+    Ok(queries)
+}
+
+async fn answer_about(
+    client: &FhirClient,
+    patient: &SourcePatient,
+    persons: &Persons,
+) -> Result<Option<(EnterpriseId, Vec<u8>, Duration)>> {
+    let told: Value = patient.resource.read()?;
+    if is_unidentified(&told) {
+        // Whoever has no name is asked for by the wristband: the id that the feed was answered with.
+        let Some(person) = persons.get(&patient.local_id) else { return Ok(None) };
+        let (json, elapsed) = client.everything(*person, PURPOSE).await?;
+        return Ok(Some((*person, json, elapsed)));
+    }
+    let asked = ask(client, &without_record_numbers(told)).await?;
+    Ok(asked.map(|asked| (asked.found.person, asked.json, asked.elapsed)))
+}
+
+/// Whether the source itself says that it does not know who this is (FHIR `HumanName.use`).
+pub(super) fn is_unidentified(patient: &Value) -> bool {
+    let names = patient["name"].as_array().map(Vec::as_slice).unwrap_or_default();
+    !names.is_empty() && names.iter().all(|name| name["use"] == "anonymous")
+}
+
+/// The patient as somebody outside knows them: no id and no record number of the source.
+pub(super) fn without_record_numbers(mut patient: Value) -> Value {
+    if let Some(elements) = patient.as_object_mut() {
+        for element in ["id", "meta", "text", "link", "managingOrganization"] {
+            elements.remove(element);
+        }
+    }
+    if let Some(identifiers) = patient["identifier"].as_array_mut() {
+        identifiers.retain(|told| told["type"]["coding"][0]["code"] != "MR");
+        if identifiers.is_empty()
+            && let Some(elements) = patient.as_object_mut()
+        {
+            elements.remove("identifier");
+        }
+    }
+    patient
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_outsider_knows_no_record_number() {
+        let patient = json!({"resourceType": "Patient", "id": "7", "birthDate": "1951-03-14", "identifier": [
+            {"type": {"coding": [{"code": "MR"}]}, "system": "https://mercy.example/mrn", "value": "7"}]});
+        let asked = without_record_numbers(patient);
+        assert_eq!(asked, json!({"resourceType": "Patient", "birthDate": "1951-03-14"}));
+    }
+
+    #[test]
+    fn an_alias_is_nobody_and_no_name_is_not_an_alias() {
+        let named = |told_use: &str| json!({"name": [{"use": told_use, "family": "Doe"}]});
+        assert!(is_unidentified(&named("anonymous")));
+        assert!(!is_unidentified(&named("official")) && !is_unidentified(&json!({})));
+    }
+}
