@@ -274,6 +274,27 @@ async fn nothing_is_released_where_the_trail_cannot_be_written() {
 }
 
 #[tokio::test]
+async fn a_record_that_failed_is_made_up_before_anything_else_begins() {
+    let home = tempfile::tempdir().expect("a folder");
+    let settings =
+        StorageSettings { group_rows_max: 2, ..StorageSettings::at(home.path().join("t.db")) };
+    let (store, log) = World::run(&settings).await;
+    let world = World { _home: home, settings, store, log };
+    // More rows than the store takes in one piece: the closing fails, the store does not.
+    let closing = Closing::Disclosed(vec![treatment(7), treatment(8), treatment(9)]);
+    assert!(world.open().await.close(closing, "the answer").await.is_err());
+    assert_eq!(world.left_open().await, 1);
+    let open = world.open().await;
+    let rows = world.rows().await;
+    let told: Vec<_> = rows.iter().map(|row| (row.entry.state, outcome(row))).collect();
+    let owed = (AuditState::Closed, Value::from("8"));
+    assert_eq!(told[..2], [(AuditState::Open, Value::Null), owed]);
+    assert!(rows[1].entry.body.contains("nothing was released"));
+    open.close(Closing::Disclosed(vec![]), ()).await.expect("closed").into_inner();
+    assert_eq!(world.left_open().await, 0);
+}
+
+#[tokio::test]
 async fn what_a_crash_left_open_is_closed_as_interrupted() {
     let world = World::new().await;
     let mut open = world.open().await;

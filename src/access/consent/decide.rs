@@ -14,12 +14,15 @@ pub(super) struct Verdict {
 
 /// Decides about the data of `request.holder`.
 ///
-/// 1. Each directive in force has at most one say, its exceptions before its base rule.
+/// 1. Each directive in force that is about these data has one say, its exceptions before its base
+///    rule.
 /// 2. A deny stands unless a permit outweighs it, so deny wins among equals and among rules that
 ///    cannot be compared.
-/// 3. No deny stands: a permit permits. Neither: the exchange's default policy.
-/// 4. Labels that any directive denies are withheld from what is permitted.
-/// 5. Where the exchange allows it, BTG leaves out all that denies or withholds, and says so.
+/// 3. No deny stands: a permit permits.
+/// 4. Nor does one permit: the exchange's default policy decides, unless some directive permits
+///    only others. Once a consent is on file its terms override the default (IHE PCF 53.2.2).
+/// 5. Labels that any directive denies are withheld from what is permitted.
+/// 6. Where the exchange allows it, BTG leaves out all that denies or withholds, and says so.
 pub(super) fn decide(
     settings: &ConsentSettings,
     directives: &[&ConsentDirective],
@@ -32,7 +35,7 @@ pub(super) fn decide(
     }
     let overridden: Vec<Say> = says
         .into_iter()
-        .filter(|say| say.ruling == Some(Effect::Permit))
+        .filter(|say| say.ruling == Ruling::Permit)
         .map(|say| Say { restrictions: Restrictions::default(), ..say })
         .collect();
     let loud = settle(settings, &overridden, request.purpose);
@@ -41,12 +44,15 @@ pub(super) fn decide(
 }
 
 fn settle(settings: &ConsentSettings, says: &[Say], purpose: PurposeOfUse) -> Verdict {
-    let ruling = |effect| says.iter().filter(move |say| say.ruling == Some(effect));
-    let stands = |deny: &Say| !ruling(Effect::Permit).any(|say| say.weight.outweighs(deny.weight));
-    if ruling(Effect::Deny).any(stands) {
+    let ruled = |ruling| says.iter().filter(move |say| say.ruling == ruling);
+    let weights = |ruling| ruled(ruling).flat_map(|say| say.weights.iter().copied());
+    let stands = |deny| !weights(Ruling::Permit).any(|permit| permit.outweighs(deny));
+    let denied = weights(Ruling::Deny).any(stands);
+    let permitted = ruled(Ruling::Permit).next().is_some();
+    let only_others = ruled(Ruling::OnlyOthers).next().is_some();
+    if denied || !permitted && only_others {
         return Verdict { outcome: Err(Denial::Directive), broke_glass: false };
     }
-    let permitted = ruling(Effect::Permit).next().is_some();
     if !permitted && !settings.default_policy.permits(purpose) {
         return Verdict { outcome: Err(Denial::DefaultPolicy), broke_glass: false };
     }
@@ -63,81 +69,132 @@ fn settle(settings: &ConsentSettings, says: &[Say], purpose: PurposeOfUse) -> Ve
 
 /// What one directive says to a request.
 struct Say {
-    /// `None`: only some labels are concerned.
-    ruling: Option<Effect>,
-    weight: Specificity,
+    ruling: Ruling,
+    /// How narrowly the rules that decided are meant.
+    weights: Vec<Specificity>,
     restrictions: Restrictions,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ruling {
+    Permit,
+    Deny,
+    /// It permits, but not this request.
+    OnlyOthers,
+    /// It is about labelled data only.
+    Labels,
 }
 
 fn say(directive: &ConsentDirective, request: &Request<'_>) -> Option<Say> {
     let root = &directive.root;
-    // Of a base rule that permits something we cannot read, what it excepts still is denied.
-    if !root.applies(request) && !root.never {
+    if !root.is_about(request) {
         return None;
     }
-    let exceptions: Vec<&Provision> = directive
-        .exceptions
-        .iter()
-        .filter(|one| one.applies(request) && !(root.never && is_permit(one)))
-        .collect();
+    let applies = root.applies(request);
+    // Of a base rule that permits something we cannot read, what it excepts still is denied.
+    if !applies && !root.never {
+        return outside(root);
+    }
     let base = root.specificity(request.purpose);
     let weight = |one: &Provision| base.and(one.specificity(request.purpose));
-    let permits: Vec<&Provision> = exceptions.iter().copied().filter(|e| is_permit(e)).collect();
-    let deny = exceptions
-        .iter()
+    let exceptions = || directive.exceptions.iter().filter(|one| one.applies(request));
+    let permits: Vec<&Provision> =
+        exceptions().filter(|one| one.effect == Effect::Permit && applies).collect();
+    let denies: Vec<Specificity> = exceptions()
         .filter(|one| one.effect == Effect::Deny && one.labels.is_empty())
-        .find(|deny| !permits.iter().any(|one| weight(one).outweighs(weight(deny))));
+        .map(weight)
+        .filter(|deny| !permits.iter().any(|one| weight(one).outweighs(*deny)))
+        .collect();
+    if !denies.is_empty() {
+        let restrictions = Restrictions::default();
+        return Some(Say { ruling: Ruling::Deny, weights: denies, restrictions });
+    }
 
-    let mut restrictions = Restrictions::default();
-    for labelled in exceptions.iter().filter(|one| one.effect == Effect::Deny) {
-        labelled.labels.iter().for_each(|label| restrictions.withhold(label));
-    }
-    let decided = |ruling, one: &Provision, restrictions| {
-        Some(Say { ruling, weight: weight(one), restrictions })
+    let mut say = if permits.is_empty() && applies {
+        base_say(root, base)
+    } else if permits.is_empty() {
+        outside(root)?
+    } else {
+        excepted(root, &permits, permits.iter().map(|one| weight(one)).collect())
     };
-    if let Some(deny) = deny {
-        return decided(Some(Effect::Deny), deny, Restrictions::default());
+    for labelled in exceptions().filter(|one| one.effect == Effect::Deny) {
+        withhold(&mut say.restrictions, &labelled.labels);
     }
-    let narrowest =
-        permits.iter().copied().reduce(|a, b| if weight(b).outweighs(weight(a)) { b } else { a });
-    match (narrowest, root.effect, root.labels.is_empty()) {
-        // Only labelled data were denied, and this request is excepted.
-        (Some(permit), Effect::Deny, false) => decided(None, permit, restrictions),
-        (Some(permit), effect, _) => {
-            let mut allowed: Vec<&[SecurityLabel]> =
-                permits.iter().map(|one| one.labels.as_slice()).collect();
-            if effect == Effect::Permit {
-                allowed.push(&root.labels);
-            }
-            limit(&mut restrictions, &allowed);
-            decided(Some(Effect::Permit), permit, restrictions)
-        }
-        (None, Effect::Permit, _) if root.never => decided(None, root, restrictions),
-        (None, Effect::Permit, _) => {
-            limit(&mut restrictions, &[&root.labels]);
-            decided(Some(Effect::Permit), root, restrictions)
-        }
-        (None, Effect::Deny, true) => decided(Some(Effect::Deny), root, Restrictions::default()),
-        (None, Effect::Deny, false) => {
-            root.labels.iter().for_each(|label| restrictions.withhold(label));
-            decided(None, root, restrictions)
-        }
-    }
+    Some(say)
 }
 
-fn is_permit(one: &Provision) -> bool {
-    one.effect == Effect::Permit
+/// What the base rule says to a request that it does not cover.
+fn outside(root: &Provision) -> Option<Say> {
+    let mut restrictions = Restrictions::default();
+    let ruling = match (root.effect, root.is_by_sensitivity()) {
+        (Effect::Deny, _) => return None,
+        (Effect::Permit, false) => {
+            // What we cannot read restricts no less than what we can.
+            if root.never {
+                limit(&mut restrictions, &[root]);
+                let sensitive = root.labels.iter().filter(|one| one.confidentiality().is_none());
+                sensitive.for_each(|label| restrictions.withhold(label));
+            }
+            Ruling::OnlyOthers
+        }
+        (Effect::Permit, true) => {
+            withhold(&mut restrictions, &root.labels);
+            Ruling::Labels
+        }
+    };
+    Some(Say { ruling, weights: Vec::new(), restrictions })
+}
+
+/// What the base rule says to a request that it covers, without exceptions.
+fn base_say(root: &Provision, weight: Specificity) -> Say {
+    let mut restrictions = Restrictions::default();
+    let ruling = match (root.effect, root.labels.is_empty()) {
+        (Effect::Deny, true) => Ruling::Deny,
+        (Effect::Deny, false) => {
+            withhold(&mut restrictions, &root.labels);
+            Ruling::Labels
+        }
+        (Effect::Permit, _) if root.is_by_sensitivity() => Ruling::Labels,
+        (Effect::Permit, _) => {
+            limit(&mut restrictions, &[root]);
+            Ruling::Permit
+        }
+    };
+    Say { ruling, weights: vec![weight], restrictions }
+}
+
+/// What a directive says to a request that exceptions permit.
+fn excepted(root: &Provision, permits: &[&Provision], weights: Vec<Specificity>) -> Say {
+    let mut restrictions = Restrictions::default();
+    let only_labelled = match root.effect {
+        Effect::Deny => !root.labels.is_empty(),
+        Effect::Permit => root.is_by_sensitivity(),
+    };
+    if only_labelled {
+        return Say { ruling: Ruling::Labels, weights, restrictions };
+    }
+    let mut permitted = permits.to_vec();
+    if root.effect == Effect::Permit {
+        permitted.push(root);
+    }
+    limit(&mut restrictions, &permitted);
+    Say { ruling: Ruling::Permit, weights, restrictions }
+}
+
+fn withhold(restrictions: &mut Restrictions, labels: &[SecurityLabel]) {
+    for label in labels {
+        restrictions.withhold(label);
+    }
 }
 
 /// Permits of one directive add up: the highest confidentiality that any of them names, or no bound
-/// where one names none. (Permits by other labels never apply; see [`super::told`].)
-fn limit(restrictions: &mut Restrictions, permits: &[&[SecurityLabel]]) {
-    if permits.iter().any(|labels| labels.is_empty()) {
+/// where one names none.
+fn limit(restrictions: &mut Restrictions, permits: &[&Provision]) {
+    if permits.iter().any(|one| one.labels.is_empty()) {
         return;
     }
-    let highest =
-        permits.iter().flat_map(|labels| labels.iter()).filter_map(SecurityLabel::confidentiality);
-    if let Some(max) = highest.max() {
+    let labels = permits.iter().flat_map(|one| &one.labels);
+    if let Some(max) = labels.filter_map(SecurityLabel::confidentiality).max() {
         restrictions.limit(max);
     }
 }

@@ -174,6 +174,21 @@ impl Provision {
             && self.covers_holder(request)
     }
 
+    /// Whether its rule, for whomever and whyever, is about the data asked for. A custodian whom nobody
+    /// knows could be anybody.
+    pub(super) fn is_about(&self, request: &Request<'_>) -> bool {
+        let Criterion::OneOf(actors) = &self.custodians else { return true };
+        actors.iter().any(|actor| {
+            actor.member(request.roster).is_none_or(|code| request.holder == Some(code))
+        })
+    }
+
+    /// Whether it is about data of some sensitivity only, rather than about all up to some degree of
+    /// confidentiality.
+    pub(super) fn is_by_sensitivity(&self) -> bool {
+        !self.never && self.labels.iter().any(|label| label.confidentiality().is_none())
+    }
+
     fn covers_purpose(&self, asked: PurposeOfUse) -> bool {
         match &self.purposes {
             Criterion::Any => true,

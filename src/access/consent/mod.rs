@@ -11,4 +11,6 @@ pub use policy::{ConsentSettings, DefaultPolicy, Unlabelled};
 pub use told::{ConsentPatient, InvalidConsent, ToldConsent};
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

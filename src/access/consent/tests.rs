@@ -27,11 +27,11 @@ fn consent(provision: &Value) -> Value {
     })
 }
 
-fn purpose(codes: &[&str]) -> Value {
+pub(super) fn purpose(codes: &[&str]) -> Value {
     codes.iter().map(|code| json!({ "system": ACT_REASON, "code": code })).collect()
 }
 
-fn actor(role: &str, reference: &str) -> Value {
+pub(super) fn actor(role: &str, reference: &str) -> Value {
     let system = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType";
     let role = json!({ "coding": [{ "system": system, "code": role }] });
     json!({ "role": role, "reference": { "reference": reference } })
@@ -44,7 +44,7 @@ fn organization(role: &str, identifier: &str) -> Value {
     actor
 }
 
-fn labels(codes: &[&str]) -> Value {
+pub(super) fn labels(codes: &[&str]) -> Value {
     let system = |code: &str| if code.len() == 1 { Confidentiality::SYSTEM } else { ACT_CODE };
     codes.iter().map(|code| json!({ "system": system(code), "code": code })).collect()
 }
@@ -56,7 +56,7 @@ fn keep(book: &ConsentBook, id: &str, anchor: &str, consent: &Value) {
     book.keep_for_test(directive);
 }
 
-fn book(settings: ConsentSettings, provisions: &[Value]) -> ConsentBook {
+pub(super) fn book(settings: ConsentSettings, provisions: &[Value]) -> ConsentBook {
     let book = ConsentBook::in_memory(settings, directory());
     for (no, provision) in provisions.iter().enumerate() {
         // Each under its own policy, so that none supersedes another.
@@ -164,8 +164,8 @@ fn purposes_are_covered_with_their_narrower_ones() {
     check(&deny(&["HRESCH", "NEW"]), "anne-ed", "TREAT", "denied");
     let permit = |codes: &[&str]| [json!({ "type": "permit", "purpose": purpose(codes) })];
     check(&permit(&["HPAYMT"]), "anne-ed", "HPAYMT", "anne lake");
-    check(&permit(&["COVERAGE"]), "anne-ed", "HPAYMT", "default");
-    check(&permit(&["HPAYMT", "NEW"]), "anne-ed", "HPAYMT", "default");
+    check(&permit(&["COVERAGE"]), "anne-ed", "HPAYMT", "denied");
+    check(&permit(&["HPAYMT", "NEW"]), "anne-ed", "HPAYMT", "denied");
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn what_cannot_be_read_fails_closed() {
             [provision]
         };
         check(&with("deny"), "anne-ed", "TREAT", "denied");
-        check(&with("permit"), "anne-ed", "HPAYMT", "default");
+        check(&with("permit"), "anne-ed", "TREAT", "denied");
     }
 }
 
@@ -254,8 +254,13 @@ fn what_an_unreadable_permit_excepts_is_denied() {
         [json!({ "type": "permit", "dataPeriod": { "start": "2020" }, "provision": [exception] })]
     };
     check(&base(json!({ "type": "deny", "actor": [ours] })), "anne-ed", "TREAT", "denied");
-    check(&base(json!({ "type": "deny", "actor": [ours] })), "lake-query", "TREAT", "anne lake");
-    check(&base(json!({ "type": "permit", "actor": [ours] })), "anne-ed", "HPAYMT", "default");
+    check(&base(json!({ "type": "deny", "actor": [ours] })), "lake-query", "TREAT", "denied");
+    check(&base(json!({ "type": "permit", "actor": [ours] })), "anne-ed", "TREAT", "denied");
+    // Another consent permits, but not what the unreadable one excepts.
+    let with_permit = |exception| [base(exception)[0].clone(), json!({ "type": "permit" })];
+    let but_us = json!({ "type": "deny", "actor": [ours] });
+    check(&with_permit(but_us.clone()), "anne-ed", "TREAT", "denied");
+    check(&with_permit(but_us), "lake-query", "TREAT", "anne lake");
 }
 
 #[test]
@@ -363,9 +368,42 @@ fn labels_are_carried_into_the_permit() {
         { "type": "permit", "actor": [actor("IRCP", "Organization/anne")] },
     ]});
     assert!(released(&not_from_us, &["R", "HIV"]));
-    // "Only what is labelled so" cannot be kept, so it permits nothing by itself.
-    let only_hiv = json!({ "type": "permit", "securityLabel": labels(&["HIV"]) });
-    check(std::slice::from_ref(&only_hiv), "anne-ed", "HPAYMT", "default");
+    // What cannot be read restricts no less than what can, beside a consent that permits all.
+    for (codes, withheld) in [(["N"], "R"), (["HIV"], "HIV")] {
+        let unreadable = json!({ "type": "permit", "securityLabel": labels(&codes), "class": [] });
+        let book = book(ConsentSettings::default(), &[unreadable, json!({ "type": "permit" })]);
+        let permit = decide(&book, "anne-ed", "TREAT").expect("permitted");
+        let restrictions = permit.restrictions(&code("lake")).expect("not excluded");
+        let system = if withheld == "R" { Confidentiality::SYSTEM } else { ACT_CODE };
+        assert!(!restrictions.releases(&[SecurityLabel::new(system, withheld)]), "{withheld}");
+    }
+    // Labelled data for some are withheld from all others, and nothing else changes.
+    let hiv_for = |organization: &str| {
+        json!({
+            "type": "permit",
+            "securityLabel": labels(&["HIV"]),
+            "actor": [actor("IRCP", organization)],
+        })
+    };
+    assert!(released(&hiv_for("Organization/anne"), &["R", "HIV"]));
+    let for_others = hiv_for("Organization/lake");
+    assert!(!released(&for_others, &["R", "HIV"]) && released(&for_others, &["R"]));
+}
+
+#[test]
+fn a_permit_on_file_permits_only_what_it_covers() {
+    let treatment = [json!({ "type": "permit", "purpose": purpose(&["TREAT"]) })];
+    check(&treatment, "anne-ed", "TREAT", "anne lake");
+    let research = [json!({ "type": "permit", "purpose": purpose(&["HRESCH"]) })];
+    check(&research, "anne-ed", "TREAT", "denied");
+    check(&research, "anne-ed", "BTG", "anne lake !");
+    let ours = [json!({ "type": "permit", "actor": [actor("IRCP", "Organization/anne")] })];
+    check(&ours, "anne-ed", "TREAT", "anne lake");
+    check(&ours, "lake-query", "TREAT", "denied");
+    // It says nothing of other members' data.
+    let of_lake = [json!({ "type": "permit", "purpose": purpose(&["HRESCH"]), "actor":
+        [actor("CST", "Organization/lake")] })];
+    check(&of_lake, "anne-ed", "TREAT", "anne");
 }
 
 #[test]
@@ -409,17 +447,20 @@ fn a_consent_that_is_none_is_refused_with_the_place() {
     ] {
         assert!(refused(change).contains(place), "{place}: {}", refused(change));
     }
-    let unconfirmed = |effect: &str| {
+}
+
+#[test]
+fn a_consent_that_the_patient_did_not_confirm_permits_nothing() {
+    let decided = |effect: &str, verified: bool| {
         let mut consent = consent(&json!({ "type": effect }));
-        consent["verification"] = json!([{ "verified": false }]);
+        consent["verification"] = json!([{ "verified": verified }]);
         let book = ConsentBook::in_memory(ConsentSettings::default(), directory());
         keep(&book, "c", "anne", &consent);
-        outcome(decide(&book, "anne-ed", "HPAYMT"))
+        outcome(decide(&book, "anne-ed", "TREAT"))
     };
-    assert_eq!(
-        (unconfirmed("permit").as_str(), unconfirmed("deny").as_str()),
-        ("default", "denied")
-    );
+    assert_eq!(decided("permit", true), "anne lake");
+    assert_eq!(decided("permit", false), "denied");
+    assert_eq!(decided("deny", false), "denied");
 }
 
 #[tokio::test]

@@ -69,8 +69,8 @@ impl ToldConsent {
             instants(text(&consent, "dateTime")?).ok_or(InvalidConsent::Wrong("dateTime"))?;
         let told = consent["provision"].as_object().ok_or(InvalidConsent::Missing("provision"))?;
         let mut root = provision(told, true)?;
-        // A consent whose patient did not confirm it, or may not have, permits nothing.
-        if !consent["verification"].is_null() {
+        // A consent that the patient did not confirm, or may not have, permits nothing.
+        if list(&consent["verification"])?.iter().any(|one| one["verified"] != true) {
             unreadable(&mut root);
         }
         let exceptions = list(&told.get("provision").cloned().unwrap_or_default())?
@@ -145,6 +145,10 @@ fn provision(told: &Map<String, Value>, is_root: bool) -> Result<Provision, Inva
     purposes(&mut rule, &list(&told.get("purpose").cloned().unwrap_or_default())?);
     actors(&mut rule, &list(&told.get("actor").cloned().unwrap_or_default())?);
     labels(&mut rule, &list(&told.get("securityLabel").cloned().unwrap_or_default())?);
+    // An exception for data of one sensitivity would need every resource to be labelled.
+    if !is_root && rule.is_by_sensitivity() {
+        unreadable(&mut rule);
+    }
     Ok(rule)
 }
 
@@ -293,12 +297,12 @@ fn labels(rule: &mut Provision, told: &[Value]) {
             // Denied data that we cannot tell from others: all of them.
             return;
         };
-        let label = SecurityLabel::new(system, code);
-        // Members label sensitive data too unevenly for "only data labelled so" to be kept.
-        if rule.effect == Effect::Permit && label.confidentiality().is_none() {
-            rule.never = true;
-        }
-        readable.push(label);
+        readable.push(SecurityLabel::new(system, code));
+    }
+    let degrees = readable.iter().filter(|label| label.confidentiality().is_some()).count();
+    if degrees != 0 && degrees != readable.len() {
+        // A degree and a sensitivity: whether both are meant at once, nobody can tell.
+        unreadable(rule);
     }
     rule.labels = readable;
 }
