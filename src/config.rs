@@ -94,10 +94,10 @@ pub struct TlsSettings {
 impl Default for TlsSettings {
     fn default() -> Self {
         Self {
-            certificate: PathBuf::from("certs/gateway.pem"),
-            key: PathBuf::from("certs/gateway.key"),
-            client_roots: PathBuf::from("certs/root.pem"),
-            member_roots: PathBuf::from("certs/root.pem"),
+            certificate: PathBuf::from("../certs/gateway.crt"),
+            key: PathBuf::from("../certs/gateway.key"),
+            client_roots: PathBuf::from("../certs/root.crt"),
+            member_roots: PathBuf::from("../certs/root.crt"),
             revocation_lists: None,
         }
     }

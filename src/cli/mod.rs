@@ -2,14 +2,16 @@
 
 pub mod audit;
 pub mod certs;
-pub mod member;
-pub mod simulate;
-
 pub mod demo;
+pub mod evaluate;
+pub mod explain;
 pub mod import;
 pub mod member;
+mod model_file;
 pub mod serve;
 pub mod simulate;
+pub mod synth;
+mod unusable;
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -41,6 +43,12 @@ enum Command {
     Audit(audit::AuditArgs),
     /// Mint certificates to try the exchange with
     Certs(certs::CertsArgs),
+    /// Judge labelled cases by both verdicts, and count what was right
+    Evaluate(evaluate::Args),
+    /// Show why two patients are one person, or are not
+    Explain(explain::Args),
+    /// Write a labelled population of invented people
+    Synth(synth::Args),
 }
 
 /// Runs the command that the arguments name.
@@ -59,14 +67,11 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Audit(args) => runtime()?.block_on(audit::run(args)),
         Command::Certs(args) => certs::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Evaluate(args) => evaluate::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Synth(args) => synth::run(&args),
     }
 }
-
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()
 }
-pub mod evaluate;
-pub mod explain;
-mod model_file;
-pub mod synth;
-pub mod unusable;
