@@ -75,3 +75,9 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()
 }
+//! Commands: parse, call, render. They decide nothing.
+
+pub mod link;
+pub mod linkage_csv;
+pub mod linkage_report;
+pub mod train;

@@ -316,6 +316,11 @@ impl Pattern {
         self.at(attribute as usize)
     }
 
+    /// The pattern as a number, for sorting.
+    pub(crate) const fn bits(self) -> u64 {
+        self.0
+    }
+
     #[inline]
     pub(crate) const fn at(self, attribute: usize) -> u8 {
         (self.0 >> (LEVEL_BITS * attribute as u32)) as u8 & MISSING

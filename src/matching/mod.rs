@@ -3,6 +3,7 @@
 //! Pure: no clock, network, file or randomness; seeds are arguments. `docs/matching.md` tells the model.
 
 mod blocking;
+pub mod bulk;
 mod columns;
 mod comparison;
 mod counts;
@@ -19,6 +20,7 @@ mod population;
 mod scoring;
 pub mod similarity;
 mod term_frequency;
+mod training;
 mod veto;
 
 pub use explain::{Explanation, Kind, Step};
@@ -29,4 +31,5 @@ pub use normalize::{FlatRecord, NormalizedRecord};
 pub use person::PersonVerdict;
 pub use population::{PairJudge, Population, Probe, RecordNo, compare_demographics};
 pub use scoring::MatchWeight;
+pub use training::TrainingOptions;
 pub use veto::{Veto, Vetoes};

@@ -159,11 +159,19 @@ impl Population {
 
     /// Derives frequencies and scores from what was counted so far.
     pub(crate) fn derive(&mut self) {
-        let records = self.counts.records as f64;
-        self.terms =
-            TermWeights::derive(&self.counts, &self.model.shipped(Model::shipped_weight()));
-        self.scorer = Scorer::new(&self.model, records, &self.terms.collisions);
-        self.derived_at = records;
+        self.derive_with(Model::shipped_weight());
+        self.derived_at = self.counts.records as f64;
+    }
+
+    /// Makes a population that was filled at once findable.
+    pub(crate) fn indexed(mut self) -> Self {
+        for number in 0..self.columns.len() as u32 {
+            for &key in self.keys(number).as_slice() {
+                self.postings.add(key, number);
+            }
+        }
+        self.derived_at = self.counts.records as f64;
+        self
     }
 
     /// Normalizes a record to ask with.

@@ -1,0 +1,170 @@
+//! `tessera link`: groups the records of CSV files into persons.
+
+use std::{
+    fs::{self, File},
+    hash::BuildHasher,
+    io::{BufWriter, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Instant,
+};
+
+use anyhow::Context;
+use clap::Args;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use super::{
+    linkage_csv::{ReadColumns, Reading, read_files},
+    linkage_report::{Report, Seconds, Truth},
+};
+use crate::{
+    domain::EnterpriseId,
+    matching::{TrainingOptions, bulk::Batch},
+};
+
+/// Exit code for files that cannot be used.
+const BAD_INPUT: u8 = 2;
+/// Training draws its random pairs from this seed: the same files give the same model.
+pub(super) const SEED: u64 = 20_261_101;
+
+/// Group the records of CSV files into persons.
+#[derive(Args, Debug)]
+pub struct LinkArgs {
+    /// CSV files with person records.
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// Where to write `record_id,enterprise_id`.
+    #[arg(long)]
+    output: PathBuf,
+    /// Model file; without it the shipped model is the start, and is trained on the files.
+    #[arg(long)]
+    model: Option<PathBuf>,
+    /// Train on the files first, from the model as start and prior.
+    #[arg(long)]
+    train: bool,
+    /// Column with the true person, to report mistakes.
+    #[arg(long, value_name = "COLUMN")]
+    truth: Option<String>,
+    /// Where to write the report, JSON.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Link from this weight up instead of the model's threshold.
+    #[arg(long, value_name = "BITS", allow_negative_numbers = true)]
+    threshold: Option<f32>,
+    /// Link across values of the `source` column only: each source is free of duplicates.
+    #[arg(long)]
+    link_only: bool,
+}
+
+/// Runs the command.
+pub fn run(args: &LinkArgs) -> anyhow::Result<ExitCode> {
+    let start = Instant::now();
+    let mut seconds = Seconds::default();
+    let model = match super::train::load_model(args.model.as_deref()) {
+        Ok(model) => model,
+        Err(problem) => return Ok(refuse(&problem)),
+    };
+    let mut batch = Batch::new(Arc::new(model));
+    let reading = Reading { truth: args.truth.as_deref(), sources: args.link_only };
+    let mut read = match read_files(&args.files, reading, |records| batch.extend(records)) {
+        Ok(read) => read,
+        Err(problem) => return Ok(refuse(&problem)),
+    };
+    seconds.read = start.elapsed().as_secs_f64();
+    let sources = std::mem::take(&mut read.sources);
+    if args.link_only {
+        batch.link_only(sources.clone());
+    }
+    seconds.block = timed(|| batch.block());
+    if args.train || args.model.is_none() {
+        let options = training_options(&args.files, None)?;
+        seconds.train = timed(|| batch.train(&options));
+    }
+    let mut edges = None;
+    seconds.compare = timed(|| edges = Some(batch.compare()));
+    let edges = edges.context("pairs were compared")?;
+    let link_bits = args.threshold.unwrap_or(batch.model().link_bits());
+    let mut clusters = Vec::new();
+    seconds.cluster = timed(|| clusters = batch.cluster(&edges.edges, link_bits));
+    write_links(&args.output, &read, &clusters)
+        .with_context(|| format!("{} cannot be written", args.output.display()))?;
+    seconds.total = start.elapsed().as_secs_f64();
+    let Some(report) = &args.report else { return Ok(ExitCode::SUCCESS) };
+    let peak_rss_bytes = peak_rss_bytes();
+    let against_truth = args.truth.as_ref().map(|_| {
+        let truth = Truth { batch: &batch, persons: &read.truth, sources: &sources };
+        truth.judge(&edges.edges, &clusters, link_bits)
+    });
+    let figures = Report {
+        records: read.len(),
+        pairs_compared: edges.pairs_compared,
+        pairs_per_second: edges.pairs_compared as f64 / seconds.compare.max(1e-9),
+        peak_rss_bytes,
+        seconds,
+        blocking_recall_estimate: edges.blocking_recall_estimate,
+        against_truth,
+    };
+    fs::write(report, serde_json::to_string_pretty(&figures)? + "\n")
+        .with_context(|| format!("{} cannot be written", report.display()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says what is wrong with the input, and gives the exit code for it.
+#[expect(clippy::print_stderr, reason = "a command speaks to whoever called it")]
+pub(super) fn refuse(problem: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("{problem}");
+    ExitCode::from(BAD_INPUT)
+}
+
+pub(super) fn training_options<'a>(
+    files: &[PathBuf],
+    labels: Option<&'a [u32]>,
+) -> anyhow::Result<TrainingOptions<'a>> {
+    let now = OffsetDateTime::now_utc();
+    let names = files.iter().filter_map(|file| file.file_name());
+    Ok(TrainingOptions {
+        seed: SEED,
+        version: format!("trained-{:04}{:02}{:02}", now.year(), u8::from(now.month()), now.day()),
+        on: names.map(|name| name.to_string_lossy().into_owned()).collect(),
+        at: now.format(&Rfc3339)?,
+        labels,
+    })
+}
+
+fn timed(work: impl FnOnce()) -> f64 {
+    let start = Instant::now();
+    work();
+    start.elapsed().as_secs_f64()
+}
+
+fn write_links(output: &Path, read: &ReadColumns, clusters: &[u32]) -> std::io::Result<()> {
+    let mut writer = csv::Writer::from_writer(BufWriter::new(File::create(output)?));
+    writer.write_record(["record_id", "enterprise_id"])?;
+    let mut id = String::new();
+    for (record, first) in clusters.iter().enumerate() {
+        use std::fmt::Write as _;
+        id.clear();
+        let _ = write!(id, "{}", person_id(read.id(*first as usize), *first));
+        writer.write_record([read.id(record), id.as_bytes()])?;
+    }
+    writer.into_inner().map_err(|error| error.into_error())?.flush()
+}
+
+/// The same person's id on every run: made of its first record's id and place.
+fn person_id(first_record: &[u8], place: u32) -> EnterpriseId {
+    let half = |seed: u64| {
+        let hasher = foldhash::quality::FixedState::with_seed(seed);
+        u128::from(hasher.hash_one((first_record, place)))
+    };
+    EnterpriseId::from_u128(half(1) << 64 | half(2))
+}
+
+/// The most memory this process ever held, in bytes; 0 where the system does not tell.
+fn peak_rss_bytes() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kibibytes = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+    kibibytes.map_or(0, |kibibytes| kibibytes * 1024)
+}
+

@@ -1,0 +1,68 @@
+//! `tessera train`: makes a model file from CSV files.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use anyhow::Context;
+use clap::Args;
+
+use super::{
+    link::{refuse, training_options},
+    linkage_csv::{Reading, read_files},
+};
+use crate::matching::{Model, bulk::Batch};
+
+/// Train a model on the records of CSV files.
+#[derive(Args, Debug)]
+pub struct TrainArgs {
+    /// CSV files with person records.
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// Where to write the model.
+    #[arg(long)]
+    output: PathBuf,
+    /// Model file to start from and to lean on; the shipped one without it.
+    #[arg(long)]
+    model: Option<PathBuf>,
+    /// Column with the person a record is known to be of, empty where nobody knows.
+    #[arg(long, value_name = "COLUMN")]
+    labels: Option<String>,
+    /// Train across values of the `source` column only: each source is free of duplicates.
+    #[arg(long)]
+    link_only: bool,
+}
+
+/// Runs the command.
+pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
+    let model = match load_model(args.model.as_deref()) {
+        Ok(model) => model,
+        Err(problem) => return Ok(refuse(&problem)),
+    };
+    let mut batch = Batch::new(Arc::new(model));
+    let reading = Reading { truth: args.labels.as_deref(), sources: args.link_only };
+    let read = match read_files(&args.files, reading, |records| batch.extend(records)) {
+        Ok(read) => read,
+        Err(problem) => return Ok(refuse(&problem)),
+    };
+    if args.link_only {
+        batch.link_only(read.sources.clone());
+    }
+    batch.block();
+    let labels = args.labels.as_ref().map(|_| read.truth.as_slice());
+    batch.train(&training_options(&args.files, labels)?);
+    fs::write(&args.output, batch.model().to_json() + "\n")
+        .with_context(|| format!("{} cannot be written", args.output.display()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The model of a file, or the shipped one; else one sentence on what is wrong.
+pub(super) fn load_model(file: Option<&Path>) -> Result<Model, String> {
+    let Some(file) = file else { return Ok(Model::default_model()) };
+    let text = fs::read_to_string(file)
+        .map_err(|error| format!("{}: cannot be read: {error}", file.display()))?;
+    Model::from_json(&text).map_err(|error| format!("{}: {error}", file.display()))
+}
