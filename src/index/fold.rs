@@ -12,8 +12,8 @@ use crate::{
 
 use super::{
     IndexError, State,
+    decide::event_micros,
     decision::{CONFIRMED, FoldedDecision, REGISTERED, STALE, UPDATED},
-    linker::event_micros,
     registry::{Change, Effect, Misfit, Registry},
 };
 

@@ -4,6 +4,7 @@
 //! makes the decision durable and only then lets anybody see it; [`Index::open`] folds what was
 //! decided and never scores again. One thread links, any number read.
 
+mod decide;
 mod decision;
 mod fold;
 mod golden;

@@ -1,0 +1,304 @@
+//! One registration's turn: new, news, late or the same again, and what follows from it.
+
+use std::{borrow::Cow, sync::Arc};
+
+use time::OffsetDateTime;
+use uuid::{NoContext, Timestamp, Uuid};
+
+use crate::{
+    domain::EnterpriseId,
+    matching::RecordNo,
+    storage::{JournalRow, PersonRow, SourceRecordRow, Write},
+};
+
+use super::{
+    decision::{CONFIRMED, Decision, KeptEvidence, Link, REGISTERED, RaisedTask, STALE, UPDATED},
+    judge::{Judgement, Questions, judge},
+    linker::Linker,
+    pending::{Pending, View},
+    registration::{Outcome, Prepared, Registered},
+    registry::{Change, Effect},
+    review::task_row,
+};
+
+impl Linker {
+    /// Decides about one registration on top of what is pending, and adds to it.
+    pub(super) fn decide(&mut self, at: usize, prepared: Prepared, pending: &mut Pending) {
+        let now = whole_micros(self.clock.now());
+        let told = prepared.registration.event_time.map(whole_micros);
+        let event_micros = event_micros(told, now);
+        let arrival = Arrival { prepared, now, told, event_micros };
+        let shared = Arc::clone(&self.shared);
+        let known = shared.read().registry.find(&arrival.prepared.registration.record);
+        let registered = match known {
+            None => self.register(&arrival, pending),
+            Some(record_no) => self.tell_again(&arrival, record_no, pending),
+        };
+        pending.answers.push((at, registered));
+    }
+
+    fn register(&mut self, arrival: &Arrival, pending: &mut Pending) -> Registered {
+        let shared = Arc::clone(&self.shared);
+        let state = shared.read();
+        let view = View::with_pending(&state, pending);
+        let record_no = state.registry.next_record_no() + pending.new_records();
+        let judgement = arrival.prepared.normalized.as_ref().map(|normalized| {
+            judge(view, &state.population.probe_normalized(normalized), None, &self.limits)
+        });
+        let (link, home) = judgement.as_ref().map_or((Link::HeldOut, None), Judgement::home);
+        let judgement = judgement.unwrap_or_default();
+        let person = home.unwrap_or_else(|| mint(arrival.now, view));
+        let questions = Questions {
+            view,
+            record_no,
+            person,
+            tasks_max: self.limits.tasks_per_record_max,
+            next_task_no: self.next_task_no,
+        };
+        let tasks = questions.on_arrival(&judgement, link);
+        let kept = judgement.kept(view, self.limits.evidence_kept_max);
+        let created_seq = state.registry.created_seq(person).or(pending.minted_seq(person));
+        drop(state);
+
+        let entry = self.enter(arrival);
+        let seq = self.next_seq;
+        let content = arrival.prepared.content;
+        let effect =
+            Effect::Registered { person, entry, content, event_micros: arrival.event_micros };
+        let decision = arrival.decision(link, judgement.compared, &kept, &tasks);
+        self.journal(pending, arrival, REGISTERED, person, &decision, true);
+        pending.writes.push(Write::SourceRecord(SourceRecordRow {
+            record_no,
+            key: arrival.prepared.registration.record.clone(),
+            person,
+            version: 1,
+            event_time: arrival.told,
+            since: arrival.now,
+            changed: arrival.now,
+            current_seq: seq,
+        }));
+        pending.writes.push(Write::Person(PersonRow {
+            person,
+            redirect_to: None,
+            created_seq: created_seq.unwrap_or(seq),
+            changed_seq: seq,
+        }));
+        let tasks_raised = tasks.len();
+        self.conclude(pending, arrival, record_no, person, effect, tasks);
+        Registered {
+            person,
+            outcome: Outcome::Created,
+            record_version: 1,
+            decision: seq,
+            tasks_raised,
+        }
+    }
+
+    /// The record is known: is this news, late, or the same again?
+    fn tell_again(
+        &mut self,
+        arrival: &Arrival,
+        record_no: u32,
+        pending: &mut Pending,
+    ) -> Registered {
+        let shared = Arc::clone(&self.shared);
+        let state = shared.read();
+        let record = state.registry.record(record_no);
+        let person = state.registry.person_of(record_no);
+        let (version, current_seq) = (record.version, record.current_seq);
+        let unwritten = |outcome| Registered {
+            person,
+            outcome,
+            record_version: version,
+            decision: current_seq,
+            tasks_raised: 0,
+        };
+        let content = arrival.prepared.content;
+        let same = content == record.content;
+        // Only two told times can be compared; without one, the later arrival is the later news.
+        let late = arrival.told.is_some() && arrival.event_micros < record.event_micros;
+        let told = content.told_at(record_no, arrival.event_micros);
+        let confirms = arrival.event_micros > record.event_micros;
+        if same && !confirms || late && state.registry.was_told_late(told) {
+            return unwritten(if same { Outcome::Unchanged } else { Outcome::Stale });
+        }
+        if !same && !late {
+            drop(state);
+            return self.update(arrival, record_no, person, pending);
+        }
+        drop(state);
+        let (kind, outcome, effect) = if same {
+            // Worth a line, so that what held in between is known to be late when it comes.
+            let effect = Effect::Confirmed { event_micros: arrival.event_micros };
+            (CONFIRMED, Outcome::Unchanged, effect)
+        } else {
+            (STALE, Outcome::Stale, Effect::Stale { told })
+        };
+        let seq = self.next_seq;
+        let decision = arrival.decision(Link::Kept, 0, &[], &[]);
+        self.journal(pending, arrival, kind, person, &decision, !same);
+        self.conclude(pending, arrival, record_no, person, effect, Vec::new());
+        Registered { decision: seq, ..unwritten(outcome) }
+    }
+
+    fn update(
+        &mut self,
+        arrival: &Arrival,
+        record_no: u32,
+        person: EnterpriseId,
+        pending: &mut Pending,
+    ) -> Registered {
+        let shared = Arc::clone(&self.shared);
+        let state = shared.read();
+        let view = View::with_pending(&state, pending);
+        let record = state.registry.record(record_no);
+        let (version, since) = (record.version + 1, record.since);
+        let weighed = arrival.prepared.normalized.as_ref().map(|normalized| {
+            let probe = state.population.probe_normalized(normalized);
+            let judgement = judge(view, &probe, Some(record_no), &self.limits);
+            let others =
+                view.entries_of(person, Some(record_no), self.limits.person_records_judged_max);
+            let own = (!others.is_empty()).then(|| state.population.judge_person(&probe, &others));
+            let questions = Questions {
+                view,
+                record_no,
+                person,
+                tasks_max: self.limits.tasks_per_record_max,
+                next_task_no: self.next_task_no,
+            };
+            let tasks = questions.on_update(&judgement, own);
+            (judgement, tasks)
+        });
+        let (judgement, tasks) = weighed.unwrap_or_default();
+        let kept = judgement.kept(view, self.limits.evidence_kept_max);
+        drop(state);
+
+        let entry = self.enter(arrival);
+        let seq = self.next_seq;
+        let content = arrival.prepared.content;
+        let effect = Effect::Updated { entry, content, event_micros: arrival.event_micros };
+        let decision = arrival.decision(Link::Kept, judgement.compared, &kept, &tasks);
+        self.journal(pending, arrival, UPDATED, person, &decision, true);
+        pending.writes.push(Write::SourceRecord(SourceRecordRow {
+            record_no,
+            key: arrival.prepared.registration.record.clone(),
+            person,
+            version,
+            event_time: arrival.told,
+            since,
+            changed: arrival.now,
+            current_seq: seq,
+        }));
+        let tasks_raised = tasks.len();
+        self.conclude(pending, arrival, record_no, person, effect, tasks);
+        Registered {
+            person,
+            outcome: Outcome::Updated,
+            record_version: version,
+            decision: seq,
+            tasks_raised,
+        }
+    }
+
+    /// Puts the demographics into the population, where nobody sees them before the commit.
+    fn enter(&self, arrival: &Arrival) -> Option<RecordNo> {
+        let normalized = arrival.prepared.normalized.as_ref()?;
+        Some(self.shared.write().population.insert_normalized(normalized))
+    }
+
+    fn journal(
+        &self,
+        pending: &mut Pending,
+        arrival: &Arrival,
+        kind: &'static str,
+        person: EnterpriseId,
+        decision: &Decision<'_>,
+        with_demographics: bool,
+    ) {
+        // Serializing plain strings, numbers and lists into memory has no way to fail.
+        let decision = serde_json::to_string(decision).expect("a decision is plain data");
+        pending.writes.push(Write::Journal(JournalRow {
+            seq: self.next_seq,
+            recorded: arrival.now,
+            kind: Cow::Borrowed(kind),
+            person: Some(person),
+            record: Some(arrival.prepared.registration.record.clone()),
+            event_time: arrival.told,
+            model_version: self.model_version.clone(),
+            decision,
+            demographics: with_demographics.then(|| arrival.prepared.json.clone()),
+        }));
+    }
+
+    fn conclude(
+        &mut self,
+        pending: &mut Pending,
+        arrival: &Arrival,
+        record_no: u32,
+        person: EnterpriseId,
+        effect: Effect,
+        tasks: Vec<RaisedTask>,
+    ) {
+        let key = arrival.prepared.registration.record.clone();
+        let rows = tasks.iter().map(|task| Write::ReviewTask(task_row(task, &key, arrival.now)));
+        pending.writes.extend(rows);
+        self.next_task_no += tasks.len() as u64;
+        let change = Change { seq: self.next_seq, recorded: arrival.now, key, effect, tasks };
+        self.next_seq += 1;
+        pending.push(change, record_no, person);
+    }
+}
+
+/// A registration whose turn has come.
+struct Arrival {
+    prepared: Prepared,
+    now: OffsetDateTime,
+    /// The event time as told.
+    told: Option<OffsetDateTime>,
+    /// The event time that counts, as of [`event_micros`].
+    event_micros: i64,
+}
+
+impl Arrival {
+    fn decision<'a>(
+        &'a self,
+        link: Link,
+        compared: usize,
+        evidence: &'a [KeptEvidence],
+        tasks: &'a [RaisedTask],
+    ) -> Decision<'a> {
+        Decision {
+            link,
+            content: self.prepared.content,
+            compared,
+            evidence,
+            tasks,
+            source_message: self.prepared.registration.source_message.as_deref(),
+            fed_by: &self.prepared.registration.fed_by,
+        }
+    }
+}
+
+/// A time as the journal keeps it, so that what is live equals what is rebuilt.
+fn whole_micros(time: OffsetDateTime) -> OffsetDateTime {
+    let nanos = time.unix_timestamp_nanos();
+    OffsetDateTime::from_unix_timestamp_nanos(nanos - nanos.rem_euclid(1_000)).unwrap_or(time)
+}
+
+/// The event time that counts, in microseconds since 1970; before all time where none was told.
+pub(super) fn event_micros(told: Option<OffsetDateTime>, recorded: OffsetDateTime) -> i64 {
+    // A time to come would make every later message look stale.
+    told.map_or(i64::MIN, |told| (told.min(recorded).unix_timestamp_nanos() / 1_000) as i64)
+}
+
+/// A fresh id of UUID version 7: in the order of time, with 74 random bits.
+fn mint(now: OffsetDateTime, view: View<'_>) -> EnterpriseId {
+    let seconds = u64::try_from(now.unix_timestamp()).unwrap_or_default();
+    loop {
+        let time = Timestamp::from_unix(NoContext, seconds, now.nanosecond());
+        let id = EnterpriseId::from_u128(Uuid::new_v7(time).as_u128());
+        if !view.state.registry.is_person(id) {
+            return id;
+        }
+    }
+}
