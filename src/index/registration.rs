@@ -112,12 +112,24 @@ impl Index {
     }
 
     async fn hand_over(&self, batch: Vec<Registration>) -> Result<Handed, IndexError> {
-        let batch = batch.into_iter().map(Prepared::of).collect();
+        let batch = prepare(batch).await?;
         let (done, answer) = tokio::sync::oneshot::channel();
         let job = Job::Register { batch, done };
         self.jobs.send(job).await.map_err(|_| IndexError::Closed)?;
         Ok(Handed(answer))
     }
+}
+
+/// Registrations that are prepared at once; more would keep others waiting for this thread.
+const PREPARED_IN_PLACE_MAX: usize = 16;
+
+async fn prepare(batch: Vec<Registration>) -> Result<Vec<Prepared>, IndexError> {
+    let in_place = batch.len() <= PREPARED_IN_PLACE_MAX;
+    let prepare = || batch.into_iter().map(Prepared::of).collect();
+    if in_place {
+        return Ok(prepare());
+    }
+    tokio::task::spawn_blocking(prepare).await.map_err(|_| IndexError::Closed)
 }
 
 type Answers = Vec<Result<Registered, IndexError>>;
