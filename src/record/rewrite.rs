@@ -102,7 +102,7 @@ impl<'a> Writer<'a> {
         let bytes = json.as_bytes();
         let mut open: Vec<Level<'a>> = Vec::with_capacity(16);
         let mut name: Cow<'a, str> = Cow::Borrowed("");
-        let mut i = self.copied;
+        let mut i = 0;
         while let Some(byte) = bytes.get(i) {
             match byte {
                 b'{' | b'[' => {

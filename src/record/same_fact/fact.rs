@@ -5,7 +5,7 @@ use std::{borrow::Cow, cell::OnceCell};
 use super::{
     clinical_time::{ClinicalTime, TimeAgreement},
     code::{Code, agree, codes, folded, known_system},
-    rule::{Clock, Rule},
+    rule::{Clock, Link, Rule},
     rules::SERIAL,
     value::Value,
 };
@@ -36,6 +36,9 @@ struct Content<'a> {
     same: Vec<Option<Value<'a>>>,
     compatible: Vec<Option<Value<'a>>>,
     preferred: Vec<Option<Value<'a>>>,
+    /// The text beside its code, folded. It makes no fact and parts none; it only decides between
+    /// candidates that agree in everything else.
+    words: String,
     /// Preliminary, or a correction: its value may differ from its other telling's.
     in_flux: bool,
 }
@@ -84,7 +87,7 @@ impl<'a> Fact<'a> {
             codes: what(resource, rule, resolve),
             times: rule.when.iter().map(|slot| first_time(resource, slot)).collect(),
             negated: is_negated(resource, rule),
-            links: rule.links.iter().map(|path| targets(resource, path, resolve)).collect(),
+            links: rule.links.iter().map(|(path, _)| targets(resource, path, resolve)).collect(),
             content: OnceCell::new(),
         }
     }
@@ -108,8 +111,8 @@ impl<'a> Fact<'a> {
         self.rule.by_content && !self.codes.is_empty()
     }
 
-    /// How two resources of two members stand to each other. `labels` holds the group of every
-    /// place already grouped, `counterpart` whether a group has a resource of a place's member.
+    /// How two resources of two members stand to each other. `links` knows
+    /// the groups of the types that this one refers to.
     pub(in crate::record) fn compare(&self, other: &Self, links: &impl LinkView) -> Verdict {
         let shared = match shared_identifier(&self.identifiers, &other.identifiers) {
             Shared::Contradicted => return Verdict::Different,
@@ -138,7 +141,7 @@ impl<'a> Fact<'a> {
             if !content && !correction {
                 return Verdict::Different;
             }
-        } else if !content || linked == Linked::No || !self.has_needed(other, linked) {
+        } else if !content || linked == Linked::No || !self.has_needed(other) {
             return Verdict::Different;
         }
         if self.negated != other.negated {
@@ -185,6 +188,9 @@ impl<'a> Fact<'a> {
 
     fn preferred_agree(&self, other: &Self) -> bool {
         let (a, b) = (self.content(), other.content());
+        if a.words != b.words {
+            return false;
+        }
         a.preferred.iter().zip(&b.preferred).all(|pair| match pair {
             (None, None) => true,
             (Some(a), Some(b)) => a.agrees(b),
@@ -192,27 +198,35 @@ impl<'a> Fact<'a> {
         })
     }
 
-    fn has_needed(&self, other: &Self, linked: Linked) -> bool {
+    fn has_needed(&self, other: &Self) -> bool {
         let told = |fact: &Self| {
             fact.rule.needs.iter().all(|path| !elements(fact.resource, path).is_empty())
         };
-        told(self) && told(other) && (!self.rule.needs_links || linked == Linked::Yes)
+        told(self) && told(other)
     }
 
     fn links_agree(&self, other: &Self, links: &impl LinkView) -> Linked {
         let mut verdict = Linked::Unknown;
-        let mut agreed = 0;
-        for (own, its) in self.links.iter().zip(&other.links) {
-            let common = own.iter().any(|a| its.iter().any(|b| links.one_fact(*a, *b)));
-            if common {
-                agreed += 1;
+        let targets = self.links.iter().zip(&other.links);
+        for ((own, its), (_, force)) in targets.zip(self.rule.links) {
+            let any = |test: &dyn Fn(u32, u32) -> bool| {
+                own.iter().any(|a| its.iter().any(|b| test(*a, *b)))
+            };
+            if any(&|a, b| links.one_fact(a, b)) {
                 verdict = Linked::Yes;
-            } else if own.iter().any(|a| its.iter().any(|b| links.known_apart(*a, *b))) {
+                continue;
+            }
+            let apart = match force {
+                Link::Hint => false,
+                Link::Bar => any(&|a, b| links.known_apart(a, b)),
+                Link::Strict => !own.is_empty() && !its.is_empty(),
+                Link::Needed => true,
+            };
+            if apart {
                 return Linked::No;
             }
         }
-        // "All of them", where the rule needs them.
-        if self.rule.needs_links && agreed < self.links.len() { Linked::Unknown } else { verdict }
+        verdict
     }
 
     fn content(&self) -> &Content<'a> {
@@ -225,6 +239,7 @@ impl<'a> Fact<'a> {
                 same: read(self.rule.same),
                 compatible: read(self.rule.compatible),
                 preferred: read(self.rule.preferred),
+                words: words(self.resource, self.rule),
                 in_flux: IN_FLUX.contains(&status.as_ref()),
             }
         })
@@ -244,9 +259,9 @@ const IN_FLUX: &[&str] = &[
 
 /// What is known of the facts that links lead to.
 pub(in crate::record) trait LinkView {
-    /// Both places hold one fact.
+    /// Whether both places hold one fact.
     fn one_fact(&self, a: u32, b: u32) -> bool;
-    /// Each of them, or the fact of one, is told by the other's member as well, and as another.
+    /// Whether the other's member tells the fact of one of them too, so that the other is another.
     fn known_apart(&self, a: u32, b: u32) -> bool;
 }
 
@@ -371,6 +386,14 @@ fn what<'a>(resource: Element<'a>, rule: &Rule, resolve: &impl Resolve<'a>) -> V
         return found;
     }
     Vec::new()
+}
+
+fn words(resource: Element<'_>, rule: &Rule) -> String {
+    let told = rule.what.iter().flat_map(|path| elements(resource, path));
+    told.filter_map(|element| element.text_of("text"))
+        .map(|text| folded(&text))
+        .next()
+        .unwrap_or_default()
 }
 
 fn first_time(resource: Element<'_>, slot: &[&str]) -> Option<ClinicalTime> {

@@ -13,6 +13,20 @@ pub(in crate::record) enum Clock {
     Timeless,
 }
 
+/// What it means where a reference leads to two facts. That it leads to one always decides between
+/// several candidates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::record) enum Link {
+    /// Nothing.
+    Hint,
+    /// Two facts, where the other's member tells the target's fact too, and links another.
+    Bar,
+    /// Two facts, as soon as both targets were sent.
+    Strict,
+    /// Two facts; and so where a target was not sent.
+    Needed,
+}
+
 /// The rule of one resource type. Business identifiers are looked at first; then, where `by_content`,
 /// what it is (codes), when it was, and what it says. Display texts are never looked at.
 #[derive(Clone, Copy, Debug)]
@@ -38,10 +52,8 @@ pub(in crate::record) struct Rule {
     pub(in crate::record) compatible: &'static [&'static str],
     /// Elements whose agreement decides between several candidates, and whose difference is no bar.
     pub(in crate::record) preferred: &'static [&'static str],
-    /// References that may not lead to two different facts.
-    pub(in crate::record) links: &'static [&'static str],
-    /// Whether every one of `links` must lead to one fact in both.
-    pub(in crate::record) needs_links: bool,
+    /// References whose targets are held against each other where they resolve.
+    pub(in crate::record) links: &'static [(&'static str, Link)],
     /// Elements and the codes in them that turn the fact into its negation: another fact.
     pub(in crate::record) negation: &'static [(&'static str, &'static [&'static str])],
     /// Rules with a higher stage link to facts of a lower one.
@@ -65,7 +77,6 @@ impl Rule {
             compatible: &[],
             preferred: &[],
             links: &[],
-            needs_links: false,
             negation: &[],
             stage: 2,
         }

@@ -1,6 +1,6 @@
 //! Coverage and claims.
 
-use crate::record::same_fact::rule::{Clock, Rule};
+use crate::record::same_fact::rule::{Clock, Link, Rule};
 
 const CLAIM: Rule = Rule {
     what: &["type"],
@@ -8,7 +8,7 @@ const CLAIM: Rule = Rule {
     when: &[&["created"], &["billablePeriod.start"]],
     clock: Clock::Moment,
     same: &["use", "billablePeriod", "total", "item"],
-    links: &["provider", "prescription", "claim"],
+    links: &[("provider", Link::Bar), ("prescription", Link::Bar), ("claim", Link::Bar)],
     ..Rule::cautious("")
 };
 
@@ -20,8 +20,7 @@ pub(super) const RULES: &[Rule] = &[
         needs: &["subscriberId"],
         same: &["subscriberId", "dependent", "class"],
         compatible: &["period"],
-        links: &["payor"],
-        needs_links: true,
+        links: &[("payor", Link::Needed)],
         ..Rule::cautious("Coverage")
     },
     // A claim number, or one bill in everything: kind, period, lines and total.

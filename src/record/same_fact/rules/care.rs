@@ -1,6 +1,6 @@
 //! Encounters, orders, plans, teams, goals.
 
-use crate::record::same_fact::rule::{Clock, Rule};
+use crate::record::same_fact::rule::{Clock, Link, Rule};
 
 pub(super) const RULES: &[Rule] = &[
     // A visit number, or the same kind of visit at the same organization, begun at one instant.
@@ -11,8 +11,7 @@ pub(super) const RULES: &[Rule] = &[
         clock: Clock::Moment,
         same: &["class"],
         compatible: &["period.end"],
-        links: &["serviceProvider"],
-        needs_links: true,
+        links: &[("serviceProvider", Link::Needed)],
         ..Rule::cautious("Encounter")
     },
     Rule {
@@ -21,7 +20,7 @@ pub(super) const RULES: &[Rule] = &[
         clock: Clock::Moment,
         same: &["intent", "occurrence[x]", "quantity[x]", "orderDetail"],
         compatible: &["bodySite"],
-        links: &["requester", "specimen"],
+        links: &[("requester", Link::Hint), ("specimen", Link::Bar)],
         negation: &[("doNotPerform", &["true"])],
         ..Rule::cautious("ServiceRequest")
     },
@@ -43,7 +42,7 @@ pub(super) const RULES: &[Rule] = &[
         clock: Clock::Moment,
         same: &["name", "participant.role"],
         compatible: &["period.end"],
-        links: &["managingOrganization"],
+        links: &[("managingOrganization", Link::Bar)],
         ..Rule::cautious("CareTeam")
     },
     // A goal is often words alone; then the words are the statement, and everything else it says

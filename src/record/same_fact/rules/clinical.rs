@@ -1,6 +1,6 @@
 //! Problems, allergies, immunizations, procedures, family history.
 
-use crate::record::same_fact::rule::{Clock, Rule};
+use crate::record::same_fact::rule::{Clock, Link, Rule};
 
 pub(super) const RULES: &[Rule] = &[
     // An allergy is to a substance, whenever it was noted; its status may be told differently
@@ -35,14 +35,16 @@ pub(super) const RULES: &[Rule] = &[
         negation: &[("status", &["not-done"])],
         ..Rule::cautious("Immunization")
     },
-    // Twice a day is possible (dialysis, physiotherapy), so the instant counts.
+    // Twice a day is possible (dialysis, physiotherapy), so the instant counts; and a procedure is
+    // done in one encounter, so two encounters are two procedures.
     Rule {
         by_content: true,
         when: &[&["performedDateTime", "performedPeriod.start"]],
         clock: Clock::Moment,
         compatible: &["performedPeriod.end", "bodySite"],
-        links: &["performer.actor"],
+        links: &[("encounter", Link::Strict), ("performer.actor", Link::Hint)],
         negation: &[("status", &["not-done"])],
+        stage: 3,
         ..Rule::cautious("Procedure")
     },
     // Two brothers with one illness read alike: only an identifier tells.

@@ -1,6 +1,6 @@
 //! People, places and organizations that care: by identifier alone. Names are shared by many.
 
-use crate::record::same_fact::rule::Rule;
+use crate::record::same_fact::rule::{Link, Rule};
 
 pub(super) const RULES: &[Rule] = &[
     // NPI and other registry numbers (http://hl7.org/fhir/sid/us-npi).
@@ -12,8 +12,7 @@ pub(super) const RULES: &[Rule] = &[
         by_content: true,
         same: &["specialty"],
         compatible: &["period"],
-        links: &["practitioner", "organization"],
-        needs_links: true,
+        links: &[("practitioner", Link::Needed), ("organization", Link::Needed)],
         stage: 1,
         ..Rule::cautious("PractitionerRole")
     },

@@ -3,7 +3,7 @@
 //! The dose is not part of the identity: one prescription told with two doses is one prescription
 //! and a dangerous contradiction, which is shown. It only decides between several candidates.
 
-use crate::record::same_fact::rule::{Clock, Rule};
+use crate::record::same_fact::rule::{Clock, Link, Rule};
 
 const DRUG: &[&str] = &["medicationCodeableConcept", "medicationReference"];
 
@@ -23,7 +23,7 @@ pub(super) const RULES: &[Rule] = &[
         clock: Clock::Moment,
         same: &["intent"],
         preferred: &["dosageInstruction", "status"],
-        links: &["requester"],
+        links: &[("requester", Link::Hint)],
         negation: &[("doNotPerform", &["true"])],
         ..Rule::cautious("MedicationRequest")
     },
@@ -44,7 +44,7 @@ pub(super) const RULES: &[Rule] = &[
         clock: Clock::Moment,
         same: &["quantity"],
         compatible: &["daysSupply"],
-        links: &["authorizingPrescription"],
+        links: &[("authorizingPrescription", Link::Bar)],
         stage: 3,
         ..Rule::cautious("MedicationDispense")
     },
@@ -55,7 +55,7 @@ pub(super) const RULES: &[Rule] = &[
         clock: Clock::Moment,
         same: &["dosage.dose", "dosage.rateQuantity", "dosage.rateRatio"],
         compatible: &["dosage.route", "effectivePeriod.end"],
-        links: &["request"],
+        links: &[("request", Link::Bar)],
         negation: &[("status", &["not-done"])],
         stage: 3,
         ..Rule::cautious("MedicationAdministration")

@@ -1,6 +1,6 @@
 //! Measurements, reports, images, specimens, devices.
 
-use crate::record::same_fact::rule::{Clock, Rule};
+use crate::record::same_fact::rule::{Clock, Link, Rule};
 
 pub(super) const RULES: &[Rule] = &[
     // Laboratory, vital signs, social history, panels alike: code, minute, value with unit; a panel
@@ -12,7 +12,7 @@ pub(super) const RULES: &[Rule] = &[
         same: &["value[x]", "component", "dataAbsentReason", "focus"],
         compatible: &["effectivePeriod.end", "bodySite", "method"],
         preferred: &["category", "referenceRange", "interpretation"],
-        links: &["specimen"],
+        links: &[("specimen", Link::Bar)],
         ..Rule::cautious("Observation")
     },
     // `issued` differs between a preliminary and a final telling, so the clinical time counts.
@@ -22,7 +22,7 @@ pub(super) const RULES: &[Rule] = &[
         clock: Clock::Minute,
         compatible: &["effectivePeriod.end", "presentedForm.hash"],
         preferred: &["issued", "conclusion", "conclusionCode"],
-        links: &["result", "specimen", "imagingStudy"],
+        links: &[("result", Link::Hint), ("specimen", Link::Bar), ("imagingStudy", Link::Bar)],
         stage: 3,
         ..Rule::cautious("DiagnosticReport")
     },
