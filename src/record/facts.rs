@@ -117,10 +117,10 @@ impl<'a> Finder<'a> {
         let mut places = HashMap::with_capacity(intake.told.len());
         for (place, told) in intake.told.iter().enumerate() {
             let Some(id) = told.resource.id() else { continue };
-            let second = !super::gateway_id::is_hashed(&told.gateway_id);
+            let has_the_id = !super::gateway_id::is_hashed(&told.gateway_id);
             let key = (told.member, told.resource.resource_type(), id);
             // Of two under one id, references lead to the one that has it.
-            if second || !places.contains_key(&key) {
+            if has_the_id || !places.contains_key(&key) {
                 places.insert(key, place as u32);
             }
         }
@@ -174,12 +174,11 @@ impl<'a> Finder<'a> {
             let twin = alike.iter().find(|other| {
                 self.told(**other).is_some_and(|other| content(other) == content(told))
             });
-            match twin {
-                Some(twin) => atoms.entry(*twin).or_default().push(place),
-                None => {
-                    alike.push(place);
-                    atoms.insert(place, vec![place]);
-                }
+            if let Some(twin) = twin {
+                atoms.entry(*twin).or_default().push(place);
+            } else {
+                alike.push(place);
+                atoms.insert(place, vec![place]);
             }
         }
         atoms

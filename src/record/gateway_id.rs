@@ -55,7 +55,9 @@ pub(super) fn hash(parts: &[&str]) -> String {
         text.extend_from_slice(part.as_bytes());
     }
     let sum = digest(&SHA256, &text);
-    sum.as_ref().iter().take(HASH_BYTES).map(|byte| format!("{byte:02x}")).collect()
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
+    let bytes = sum.as_ref().iter().take(HASH_BYTES);
+    bytes.flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 #[cfg(test)]

@@ -183,7 +183,7 @@ impl Intake {
         let source = Element::new(resource.json())
             .field("meta")
             .and_then(|meta| meta.text_of("source"))
-            .map(|source| source.into_owned());
+            .map(std::borrow::Cow::into_owned);
         self.told.push(Told {
             member,
             gateway_id: id,

@@ -187,11 +187,11 @@ pub(super) fn compose(
     context: &MergeContext,
     intake: Intake,
     facts: Facts,
-    representatives: Vec<u32>,
+    representatives: &[u32],
     conflicts: Vec<Conflict>,
 ) -> MergedRecord {
     let mut groups = facts.groups;
-    for (group, first) in groups.iter_mut().zip(&representatives) {
+    for (group, first) in groups.iter_mut().zip(representatives) {
         group.sort_by_key(|place| (place != first, *place));
     }
     let mut roles = vec![Role::Single; intake.told.len()];

@@ -91,7 +91,7 @@ pub fn merge(context: &MergeContext, answers: Vec<MemberAnswer>) -> MergedRecord
     let facts = facts::find_facts(&intake);
     let representatives = representative::choose(&intake, &facts.groups);
     let conflicts = conflict::find_conflicts(&intake, &facts);
-    merged::compose(context, intake, facts, representatives, conflicts)
+    merged::compose(context, intake, facts, &representatives, conflicts)
 }
 
 /// Rewrites one resource to gateway ids without merging it, as [`merge`] would: the same bytes.
@@ -102,3 +102,6 @@ pub fn rewrite_one(person: EnterpriseId, answer: &MemberAnswer, resource: &Resou
     merged::first_original(intake)
         .unwrap_or_else(|| unreachable!("an intake holds every resource it was given"))
 }
+
+#[cfg(test)]
+mod tests;

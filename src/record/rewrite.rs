@@ -87,10 +87,10 @@ impl<'a> Writer<'a> {
         let Some(brace) = self.json.find('{') else { return };
         let mut added = String::new();
         if !id {
-            added.push_str(&format!("\"id\":{},", quoted(self.id)));
+            added.extend(["\"id\":", &quoted(self.id), ","]);
         }
         if !meta {
-            added.push_str(&format!("\"meta\":{{\"source\":{}}},", quoted(self.origin.base_url)));
+            added.extend(["\"meta\":{\"source\":", &quoted(self.origin.base_url), "},"]);
         }
         if !added.is_empty() {
             self.splice(brace + 1, brace + 1, &added);

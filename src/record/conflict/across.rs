@@ -58,7 +58,9 @@ fn denials(facts: &Facts) -> Found {
 
 /// What a "no known allergy" code denies: one category of allergies, or all.
 /// SNOMED CT, and the IPS code system of absent and unknown data.
-const NO_KNOWN: &[(&str, Option<&str>)] = &[
+type NoKnown = (&'static str, Option<&'static str>);
+
+const NO_KNOWN: &[NoKnown] = &[
     ("716186003", None),
     ("160244002", None),
     ("no-known-allergies", None),
@@ -70,14 +72,12 @@ const NO_KNOWN: &[(&str, Option<&str>)] = &[
     ("no-known-environmental-allergies", Some("environment")),
 ];
 
-fn no_known(resource: Element<'_>) -> Option<Option<&'static str>> {
+/// The entry of [`NO_KNOWN`] that an AllergyIntolerance states.
+fn no_known(resource: Element<'_>) -> Option<&'static NoKnown> {
     let told = resource.field("code").map(codes).unwrap_or_default();
     let denied = |code: &Code<'_>| {
         let absent = code.system == SNOMED || code.system.contains("absent-unknown");
-        NO_KNOWN
-            .iter()
-            .find(|(known, _)| absent && *known == code.code)
-            .map(|(_, category)| *category)
+        NO_KNOWN.iter().find(|(known, _)| absent && *known == code.code)
     };
     told.iter().find_map(denied)
 }
@@ -93,7 +93,7 @@ fn allergies(intake: &Intake) -> Found {
         .collect();
     let mut found = Found::new();
     for (place, _, denial) in &standing {
-        let Some(category) = no_known(*denial) else { continue };
+        let Some((_, category)) = no_known(*denial) else { continue };
         let denied = standing.iter().filter(|(_, _, other)| {
             no_known(*other).is_none() && category.is_none_or(|category| is_of(*other, category))
         });

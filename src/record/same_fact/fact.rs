@@ -119,7 +119,8 @@ impl<'a> Fact<'a> {
             Shared::Yes => true,
             Shared::No => false,
         };
-        if !shared && !(self.has_content_key() && other.has_content_key()) {
+        let comparable = self.has_content_key() && other.has_content_key();
+        if !shared && !comparable {
             return Verdict::Different;
         }
         let coded = match (self.codes.is_empty(), other.codes.is_empty()) {
@@ -346,7 +347,7 @@ fn business_id<'a>(element: Element<'a>, path: &str) -> Option<BusinessId<'a>> {
     (significant(&value) && !outdated).then_some(BusinessId { kind, system, value })
 }
 
-fn serial_number<'a>(device: Element<'a>) -> Option<BusinessId<'a>> {
+fn serial_number(device: Element<'_>) -> Option<BusinessId<'_>> {
     let model = device.at("udiCarrier.deviceIdentifier").first()?.text()?;
     let serial = device.text_of("serialNumber").filter(|serial| significant(serial))?;
     Some(BusinessId { kind: SERIAL.to_owned(), system: model, value: serial })

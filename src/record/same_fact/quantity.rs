@@ -117,7 +117,7 @@ fn plain(text: &str) -> String {
         "[lb_av]" | "lb" | "lbs" => "lb".to_owned(),
         "{score}" | "score" => "score".to_owned(),
         "bpm" | "beats/min" | "{beats}/min" | "/min" => "/min".to_owned(),
-        _ => folded.replace('µ', "u").replace('μ', "u"),
+        _ => folded.replace(['µ', 'μ'], "u"),
     }
 }
 

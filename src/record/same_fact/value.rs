@@ -1,5 +1,7 @@
 //! The content of an element as it is compared: spellings aside, nothing rounded.
 
+use std::fmt;
+
 use super::{
     clinical_time::ClinicalTime,
     code::{Code, agree, codes, folded},
@@ -80,9 +82,9 @@ pub(in crate::record) fn write_canonical(element: Element<'_>, out: &mut String)
     } else if let Some(text) = element.text() {
         match ClinicalTime::parse(&text) {
             Some(ClinicalTime::Moment { second, nanos, .. }) => {
-                out.push_str(&format!("@{second}.{}", nanos.unwrap_or_default()));
+                put(out, format_args!("@{second}.{}", nanos.unwrap_or_default()));
             }
-            _ => out.push_str(&format!("{text:?}")),
+            _ => put(out, format_args!("{text:?}")),
         }
     } else {
         out.push_str(&decimal(element.raw()).unwrap_or_else(|| element.raw().to_owned()));
@@ -93,34 +95,43 @@ fn write_object(element: Element<'_>, out: &mut String) {
     if is_concept(element) {
         let known = codes(element);
         if known.is_empty() {
-            out.push_str(&format!("{:?}", words(element)));
+            put(out, format_args!("{:?}", words(element)));
         }
         for code in known {
-            out.push_str(&format!("{}|{};", code.system, code.code));
+            put(out, format_args!("{}|{};", code.system, code.code));
         }
         return;
     }
     if let Some(number) = number_of(element) {
-        out.push_str(&format!("{number} {}", Unit::of(element).key()));
+        put(out, format_args!("{number} {}", Unit::of(element).key()));
         return;
     }
     let mut members: Vec<(String, String)> = element
         .fields()
         .filter(|(name, _)| !NAMING.contains(&name.as_ref()))
-        .map(|(name, value)| (name.into_owned(), canonical(value)))
+        .map(|(name, value)| {
+            let said = if name == "text" { value.text().map(|text| folded(&text)) } else { None };
+            (name.into_owned(), said.unwrap_or_else(|| canonical(value)))
+        })
         .collect();
-    if members.iter().any(|(name, _)| name != "text") {
+    // A dosage is often told in words and in structure; then the structure is compared.
+    if members.iter().any(|(name, _)| name == "doseAndRate") {
         members.retain(|(name, _)| name != "text");
     }
     members.sort_unstable();
     out.push('{');
     for (name, value) in members {
-        out.push_str(&format!("{name}:{value},"));
+        put(out, format_args!("{name}:{value},"));
     }
     out.push('}');
 }
 
 const NAMING: &[&str] = &["id", "reference", "display", "meta"];
+
+fn put(out: &mut String, text: fmt::Arguments<'_>) {
+    // Writing to a String cannot fail.
+    let _ = fmt::Write::write_fmt(out, text);
+}
 
 fn canonical(element: Element<'_>) -> String {
     let mut text = String::new();
@@ -202,6 +213,21 @@ mod tests {
         check("true", "false", false);
         check(r#"{"text":"Never  Smoker"}"#, r#"{"text":"NEVER SMOKER"}"#, true);
         check(r#"{"text":"a"}"#, r#"{"text":"b"}"#, false);
+    }
+
+    #[test]
+    fn a_dose_in_words_counts_where_no_structure_tells_it() {
+        let words =
+            |text: &str| format!(r#"[{{"sequence":1,"text":"{text}","timing":{{"x":1}}}}]"#);
+        check(&words("one tablet"), &words("ONE TABLET"), true);
+        check(&words("one tablet"), &words("two tablets"), false);
+        let both = |text: &str, dose: u8| {
+            format!(
+                r#"[{{"text":"{text}","doseAndRate":[{{"doseQuantity":{{"value":{dose}}}}}]}}]"#
+            )
+        };
+        check(&both("one tablet", 1), &both("1 tbl.", 1), true);
+        check(&both("as told", 1), &both("as told", 2), false);
     }
 
     #[test]
