@@ -126,9 +126,12 @@ fn cause(error: &reqwest::Error) -> TransportError {
 fn is_tls(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(one) = next {
+        let io = one.downcast_ref::<io::Error>();
         // An io::Error's own source skips the error that it wraps.
-        let wrapped = one.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        if one.is::<rustls::Error>() || wrapped.is_some_and(|inner| is_tls(inner)) {
+        let wrapped = io.and_then(io::Error::get_ref);
+        // A late alert comes as text: before a response nothing else is invalid data.
+        let is_alert = io.is_some_and(|io| io.kind() == io::ErrorKind::InvalidData);
+        if is_alert || one.is::<rustls::Error>() || wrapped.is_some_and(|inner| is_tls(inner)) {
             return true;
         }
         next = one.source();

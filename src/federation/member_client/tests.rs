@@ -52,6 +52,7 @@ impl Transport for Arc<Script> {
 type Sent = Result<Reply, TransportError>;
 
 /// A reply of this status, and with `Retry-After` in seconds where not 0.
+#[expect(clippy::unnecessary_wraps, reason = "a line of the script, which may be an error")]
 const fn replying(status: u16, retry_after_s: u64) -> Sent {
     let retry_after =
         if retry_after_s == 0 { None } else { Some(Duration::from_secs(retry_after_s)) };
