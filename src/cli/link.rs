@@ -167,4 +167,3 @@ fn peak_rss_bytes() -> u64 {
     let kibibytes = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
     kibibytes.map_or(0, |kibibytes| kibibytes * 1024)
 }
-

@@ -163,10 +163,8 @@ fn read_file(
     let mut normalized: Vec<NormalizedRecord> = Vec::new();
     loop {
         let ready = std::mem::take(&mut normalized);
-        let (next, ()) = rayon::join(
-            || read_chunk(file, &mut reader, &columns, &mut rows),
-            || take(&ready),
-        );
+        let (next, ()) =
+            rayon::join(|| read_chunk(file, &mut reader, &columns, &mut rows), || take(&ready));
         drop(ready);
         let count;
         (normalized, count) = next?;
@@ -194,8 +192,11 @@ fn read_chunk(
         }
         count += 1;
     }
-    let normalized: Result<Vec<_>, CsvProblem> =
-        rows[..count].par_iter().with_min_len(256).map(|row| columns.normalize(file, row)).collect();
+    let normalized: Result<Vec<_>, CsvProblem> = rows[..count]
+        .par_iter()
+        .with_min_len(256)
+        .map(|row| columns.normalize(file, row))
+        .collect();
     Ok((normalized?, count))
 }
 
@@ -303,7 +304,9 @@ mod tests {
 
     #[test]
     fn records_are_read_in_order_with_truth_and_source() {
-        let text = format!("{HEADER}\nr1,A,p1,Ann,,Lee,,F,1984-03-05,,,,,,,,\nr2,B,p1,Bo,,Poe,,,,,,,,,,,\n");
+        let text = format!(
+            "{HEADER}\nr1,A,p1,Ann,,Lee,,F,1984-03-05,,,,,,,,\nr2,B,p1,Bo,,Poe,,,,,,,,,,,\n"
+        );
         let reading = Reading { truth: Some("cluster_id"), sources: true };
         let (columns, records) = read(&text, reading).expect("well formed");
         assert_eq!((columns.len(), records), (2, 2));

@@ -137,7 +137,9 @@ impl Truth<'_> {
     }
 
     fn true_pairs(&self) -> Vec<(u32, u32)> {
-        pairs_within(self.persons).filter(|(a, b)| self.is_true(*a, *b) && self.may_link(*a, *b)).collect()
+        pairs_within(self.persons)
+            .filter(|(a, b)| self.is_true(*a, *b) && self.may_link(*a, *b))
+            .collect()
     }
 
     fn pairwise(&self, edges: &[Edge], total: f64, link_bits: f32) -> Points {
@@ -162,9 +164,9 @@ impl Truth<'_> {
         }
         for point in [&mut default, &mut best] {
             let threshold = point.threshold;
-            let wrong = allowed.iter().filter(|edge| {
-                edge.bits >= threshold && !self.is_true(edge.left, edge.right)
-            });
+            let wrong = allowed
+                .iter()
+                .filter(|edge| edge.bits >= threshold && !self.is_true(edge.left, edge.right));
             for edge in wrong {
                 point.false_merges.add(self.batch.mistake(edge.left, edge.right));
             }
@@ -220,9 +222,8 @@ fn pairs_within(labels: &[u32]) -> impl Iterator<Item = (u32, u32)> {
         groups.entry(*label).or_default().push(record);
     }
     groups.into_values().flat_map(|group| {
-        let pairs = |(i, &a): (usize, &u32)| {
-            group[i + 1..].iter().map(|&b| (a, b)).collect::<Vec<_>>()
-        };
+        let pairs =
+            |(i, &a): (usize, &u32)| group[i + 1..].iter().map(|&b| (a, b)).collect::<Vec<_>>();
         group.iter().enumerate().flat_map(pairs).collect::<Vec<_>>()
     })
 }

@@ -6,11 +6,15 @@ pub mod demo;
 pub mod evaluate;
 pub mod explain;
 pub mod import;
+pub mod link;
+mod linkage_csv;
+mod linkage_report;
 pub mod member;
 mod model_file;
 pub mod serve;
 pub mod simulate;
 pub mod synth;
+pub mod train;
 mod unusable;
 
 use std::{process::ExitCode, sync::Arc};
@@ -43,6 +47,10 @@ enum Command {
     Audit(audit::AuditArgs),
     /// Mint certificates to try the exchange with
     Certs(certs::CertsArgs),
+    /// Link records of CSV files into persons
+    Link(link::LinkArgs),
+    /// Learn a matching model from CSV files, without labels
+    Train(train::TrainArgs),
     /// Judge labelled cases by both verdicts, and count what was right
     Evaluate(evaluate::Args),
     /// Show why two patients are one person, or are not
@@ -67,17 +75,14 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Audit(args) => runtime()?.block_on(audit::run(args)),
         Command::Certs(args) => certs::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Link(args) => link::run(&args),
+        Command::Train(args) => train::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Synth(args) => synth::run(&args),
     }
 }
+
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()
 }
-//! Commands: parse, call, render. They decide nothing.
-
-pub mod link;
-pub mod linkage_csv;
-pub mod linkage_report;
-pub mod train;

@@ -281,8 +281,10 @@ impl Blocks {
         visit: &impl Fn(&mut T, u32, u32),
     ) {
         let rule = Key(key).rule();
-        let mut seconds: Vec<(u32, u32)> =
-            block.iter().map(|entry| (self.second_key(rule, *entry as u32), *entry as u32)).collect();
+        let mut seconds: Vec<(u32, u32)> = block
+            .iter()
+            .map(|entry| (self.second_key(rule, *entry as u32), *entry as u32))
+            .collect();
         seconds.sort_unstable();
         for part in seconds.chunk_by(|a, b| a.0 == b.0) {
             if self.dropped.contains(&(key, part[0].0)) {

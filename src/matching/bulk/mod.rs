@@ -185,7 +185,8 @@ impl Mistake {
         use super::levels::{Attribute, MISSING, birth_date, family, given, location, phone};
         let level = |attribute| pattern.level(attribute);
         let told = |attribute| level(attribute) != MISSING;
-        let same_date = matches!(level(Attribute::BirthDate), birth_date::SAME | birth_date::SAME_FREQUENT);
+        let same_date =
+            matches!(level(Attribute::BirthDate), birth_date::SAME | birth_date::SAME_FREQUENT);
         let same_family = told(Attribute::FamilyName)
             && level(Attribute::FamilyName) % family::BOTH_FEMALE >= family::PART;
         let same_given = told(Attribute::GivenName)

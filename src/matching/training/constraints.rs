@@ -76,7 +76,8 @@ fn bound(levels: &mut Levels, attribute: Attribute, some: &[u8], most: f64) {
 
 /// The levels that sum to 1 with `level`; of social security numbers, whole ones apart from last fours.
 fn context_of(attribute: Attribute, level: u8) -> Vec<usize> {
-    const LAST_FOURS: [usize; 2] = [ssn::LAST_FOUR_SAME as usize, ssn::LAST_FOUR_DIFFERENT as usize];
+    const LAST_FOURS: [usize; 2] =
+        [ssn::LAST_FOUR_SAME as usize, ssn::LAST_FOUR_DIFFERENT as usize];
     let context = attribute
         .contexts()
         .find(|context| context.contains(&usize::from(level)))
@@ -100,7 +101,7 @@ pub(super) fn apply_sizes(classes: &mut [ClassTable; CLASSES]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::matching::model::{normalize_contexts, Model};
+    use crate::matching::model::{Model, normalize_contexts};
 
     fn sum(levels: &Levels, attribute: Attribute, some: &[u8]) -> f64 {
         some.iter().map(|l| levels[attribute as usize][usize::from(*l)]).sum()
