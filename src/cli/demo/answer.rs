@@ -144,6 +144,21 @@ impl Answer {
             .map_or_else(|| BTreeSet::from([shown]), |group| group.originals.iter().collect())
     }
 
+    /// What contradicts something and stands behind a representative, so that it is not in the
+    /// answer: what the contradiction says cannot be told without it.
+    pub(super) fn implicated_and_absent(&self) -> BTreeSet<GatewayRef> {
+        self.contradictions
+            .iter()
+            .flat_map(implicated)
+            .filter(|reference| !self.resources.contains_key(reference))
+            .collect()
+    }
+
+    /// Adds an original that was read by its own id.
+    pub(super) fn add_original(&mut self, reference: GatewayRef, resource: Resource) {
+        self.resources.insert(reference, resource);
+    }
+
     /// Originals that stand behind another, and can be read under their own ids.
     pub(super) fn alternates(&self) -> impl Iterator<Item = &GatewayRef> {
         self.groups.iter().flat_map(|group| {
@@ -156,15 +171,12 @@ impl Answer {
         self.issues.iter().filter(|issue| is_gap(issue)).map(issue_in_words)
     }
 
-    /// The resources to show: all but those that stand behind a representative.
-    pub(super) fn shown(&self) -> impl Iterator<Item = (&GatewayRef, &Resource)> {
-        let behind: BTreeSet<&GatewayRef> = self
-            .groups
-            .iter()
-            .filter(|group| self.resources.contains_key(&group.representative))
-            .flat_map(|group| group.originals.iter().filter(|one| **one != group.representative))
-            .collect();
-        self.resources.iter().filter(move |(reference, _)| !behind.contains(reference))
+    /// Whether a resource is shown for its fact: all but those that stand behind a representative.
+    pub(super) fn is_shown(&self, reference: &GatewayRef) -> bool {
+        self.groups.iter().find(|group| group.originals.contains(reference)).is_none_or(|group| {
+            group.representative == *reference
+                || !self.resources.contains_key(&group.representative)
+        })
     }
 }
 
@@ -181,6 +193,12 @@ pub(super) fn issue_in_words(issue: &Issue) -> String {
         .map(|details| details.text.clone())
         .or_else(|| issue.diagnostics.clone())
         .unwrap_or_else(|| format!("{:?}", issue.code).to_lowercase())
+}
+
+/// What takes part in a contradiction.
+pub(super) fn implicated(issue: &Value) -> Vec<GatewayRef> {
+    let references = issue["implicated"].as_array().into_iter().flatten();
+    references.filter_map(|told| GatewayRef::parse(told["reference"].as_str()?)).collect()
 }
 
 fn is_from_member(resource: &Resource) -> bool {
@@ -272,7 +290,9 @@ mod tests {
         let originals: Vec<_> = answer.originals().iter().map(|one| one.in_truth()).collect();
         let expected = ["lakeside/Condition/c1", "mercy/Condition/c1", "lakeside/Observation/o.1"];
         assert_eq!(originals, expected.map(|one| Some(one.to_owned())));
-        assert_eq!(answer.shown().count(), 2);
+        assert!(answer.resources.keys().all(|reference| answer.is_shown(reference)));
+        let alternate = answer.alternates().next().expect("there is one").clone();
+        assert!(!answer.is_shown(&alternate));
     }
 
     #[test]

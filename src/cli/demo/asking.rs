@@ -5,11 +5,12 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use futures_util::future::try_join_all;
 use indicatif::ProgressBar;
 use serde_json::Value;
 
 use super::{
-    answer::Answer,
+    answer::{Answer, GatewayRef},
     client::{FhirClient, Found},
     feeding::Persons,
     holdings::{Holdings, SourcePatient},
@@ -37,7 +38,8 @@ pub(super) struct Asked {
     pub(super) elapsed_in_all: Duration,
 }
 
-/// Asks who this is and, where that is certain, for everything; `None` where it is not.
+/// Asks who this is and, where that is certain, for everything, and for both sides of what
+/// contradicts; `None` where it is not.
 pub(super) async fn ask(client: &FhirClient, patient: &Value) -> Result<Option<Asked>> {
     let started = Instant::now();
     let mut found = client.find(patient, PURPOSE).await?;
@@ -49,7 +51,16 @@ pub(super) async fn ask(client: &FhirClient, patient: &Value) -> Result<Option<A
     }
     let found = found.swap_remove(0);
     let (json, elapsed) = client.everything(found.person, PURPOSE).await?;
-    let answer = Answer::parse(&json)?;
+    let mut answer = Answer::parse(&json)?;
+    // One side of a contradiction is not enough to act on.
+    let read = async |reference: GatewayRef| {
+        let resource = client.read(&reference, PURPOSE).await?;
+        anyhow::Ok((reference, resource))
+    };
+    let absent = answer.implicated_and_absent().into_iter().map(read);
+    for (reference, resource) in try_join_all(absent).await? {
+        answer.add_original(reference, resource);
+    }
     let elapsed_in_all = started.elapsed();
     Ok(Some(Asked { found, candidates, json, answer, elapsed, elapsed_in_all }))
 }

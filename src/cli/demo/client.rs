@@ -8,6 +8,7 @@ use reqwest::{
 use serde_json::{Value, json};
 use url::Url;
 
+use super::answer::GatewayRef;
 use crate::{
     domain::{EnterpriseId, LocalId, PurposeOfUse},
     fhir::{Bundle, FHIR_JSON, OperationOutcome, Resource},
@@ -104,6 +105,20 @@ impl FhirClient {
             bail!("the answer came in pages, though no page size was asked for");
         }
         Ok((json, elapsed))
+    }
+
+    /// Reads one resource by type and id.
+    pub(super) async fn read(
+        &self,
+        reference: &GatewayRef,
+        purpose: PurposeOfUse,
+    ) -> Result<Resource> {
+        let url = self.url(&format!("{}/{}", reference.resource_type, reference.id))?;
+        let response = self.send(Method::GET, url, Some(purpose), None).await?;
+        if response.status() != StatusCode::OK {
+            return Err(refusal(response).await);
+        }
+        Ok(Resource::parse(&read(response).await?)?)
     }
 
     fn url(&self, path: &str) -> Result<Url> {

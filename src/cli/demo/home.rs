@@ -136,7 +136,7 @@ fn organization(code: &MemberCode) -> String {
 fn settings(database: &Path) -> Value {
     // Port 0: any that is free. The gateway tells which, and uses it in its links.
     json!({
-        "server": {"fhir_address": "127.0.0.1:0", "health_address": "127.0.0.1:0"},
+        "server": {"fhir_address": "127.0.0.1:0", "health_address": "127.0.0.1:0", "drain_s": 2},
         "tls": {"certificate": "certs/gateway.crt", "key": "certs/gateway.key",
             "client_roots": "certs/root.crt", "member_roots": "certs/root.crt"},
         "storage": {"path": database},

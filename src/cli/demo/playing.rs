@@ -54,11 +54,13 @@ impl Stage {
         Ok(Self { home, base_url, client, members, gateway })
     }
 
-    /// Stops everything in order.
+    /// Stops everything: whoever asks, the gateway with all it has to write down, the members.
     pub(super) async fn clear(self) {
+        // A connection that idles would be waited for.
+        drop(self.client);
         self.gateway.stop().await;
-        for member in self.members {
-            member.stop().await;
+        for mut member in self.members {
+            member.go_down().await;
         }
     }
 

@@ -66,6 +66,10 @@ pub(super) struct Query {
 const DIRECTORY: [&str; 5] =
     ["Patient", "Organization", "Practitioner", "PractitionerRole", "Location"];
 
+fn is_directory(reference: &GatewayRef) -> bool {
+    DIRECTORY.contains(&reference.resource_type.as_str())
+}
+
 /// Compares the answers with the truth.
 pub(super) fn report(truth: &Truth, holdings: &Holdings, queries: &[Query]) -> Report {
     let one_fact = OneFact::of(truth);
@@ -132,7 +136,7 @@ impl Report {
 
     fn count_resources(&mut self, answer: &Answer, holdings: &Holdings, mine: &BTreeSet<String>) {
         for original in answer.originals() {
-            if DIRECTORY.contains(&original.resource_type.as_str()) {
+            if is_directory(original) {
                 continue;
             }
             let name = original.in_truth();
@@ -147,8 +151,9 @@ impl Report {
     }
 
     fn count_groups(&mut self, answer: &Answer, one_fact: &OneFact<'_>) {
-        self.groups += answer.groups.len();
-        for group in &answer.groups {
+        let facts = answer.groups.iter().filter(|group| !is_directory(&group.representative));
+        for group in facts {
+            self.groups += 1;
             let names: Vec<String> =
                 group.originals.iter().filter_map(GatewayRef::in_truth).collect();
             for (index, a) in names.iter().enumerate() {
@@ -379,6 +384,18 @@ mod tests {
             report.groups = 1;
             (report.same_fact_found, report.same_fact_missed) = (1, 0);
             report.different_facts_grouped = 2;
+        });
+    }
+
+    #[test]
+    fn one_clinician_known_to_two_members_is_no_fact() {
+        let both = json!({"resourceType": "Linkage", "item": [
+            {"type": "source", "resource": {"reference": "Practitioner/mercy.p"}},
+            {"type": "alternate", "resource": {"reference": "Practitioner/lakeside.p"}}]});
+        let ada = query("ada", &[person(&["mercy.a1", "lakeside.a2"]), both]);
+        check(&[ada], |report| {
+            report.persons_found = 1;
+            report.located_right = 2;
         });
     }
 

@@ -10,7 +10,7 @@ use super::{
     page::{Page, Tone},
     reading::{CVX, Moment, RXNORM, SNOMED, listed_under, moment, says, words},
 };
-use crate::cli::demo::answer::GatewayRef;
+use crate::cli::demo::answer::{GatewayRef, implicated};
 
 /// How many of the latest encounters, procedures and documents a page shows.
 const LATEST_MAX: usize = 5;
@@ -24,12 +24,7 @@ pub(super) fn contradictions(brief: &Brief<'_>, page: &mut Page) {
     }
     page.heading("CONTRADICTIONS: ASK, OR TAKE THE SAFER ONE", Tone::Alarm);
     for issue in &brief.answer.contradictions {
-        let implicated: Vec<GatewayRef> = issue["implicated"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|reference| GatewayRef::parse(reference["reference"].as_str()?))
-            .collect();
+        let implicated = implicated(issue);
         let text = issue["detail"].as_str().map_or_else(|| words(&issue["code"]), str::to_owned);
         let sides = distinct(implicated.iter().filter_map(|one| side_in_words(brief, one)));
         let text = if sides.is_empty() { text } else { format!("{text}: {}", sides.join(" / ")) };
@@ -56,7 +51,7 @@ fn side_in_words(brief: &Brief<'_>, reference: &GatewayRef) -> Option<String> {
 
 pub(super) fn allergies(brief: &Brief<'_>, page: &mut Page) {
     page.heading("ALLERGIES", Tone::Alarm);
-    let told = brief.shown("AllergyIntolerance");
+    let told = brief.told("AllergyIntolerance");
     let (none_known, known): (Vec<_>, Vec<_>) =
         told.iter().partition(|one| says(&one.json["code"], &NO_KNOWN_ALLERGY));
     let mut by_substance = group_by(known, |one| listed_under(&one.json["code"], &SNOMED));
@@ -121,8 +116,8 @@ fn allergy_in_words(brief: &Brief<'_>, group: &[&Told<'_>]) -> String {
 
 pub(super) fn medications(brief: &Brief<'_>, page: &mut Page) {
     page.heading("CURRENT MEDICATIONS", Tone::Plain);
-    let mut told = brief.shown("MedicationRequest");
-    told.extend(brief.shown("MedicationStatement"));
+    let mut told = brief.told("MedicationRequest");
+    told.extend(brief.told("MedicationStatement"));
     let orders = |one: &&Told<'_>| {
         !says(&one.json["intent"], &["proposal", "plan"]) && one.json["doNotPerform"] != true
     };
@@ -161,8 +156,9 @@ fn medication_in_words(brief: &Brief<'_>, group: &[&Told<'_>]) -> String {
         [one] => one.clone(),
         several => format!("DOSES DIFFER: {}", several.join(" | ")),
     });
-    if group.len() > 1 {
-        parts.push(format!("{} orders", group.len()));
+    let orders = group.iter().filter(|one| one.is_shown).count();
+    if orders > 1 {
+        parts.push(format!("{orders} orders"));
     }
     parts.extend(distinct(told_codes(group, "status")).into_iter().filter(|code| code != "active"));
     parts.push(age_of(
@@ -198,7 +194,7 @@ fn medication_of(brief: &Brief<'_>, request: &Value) -> Value {
 
 pub(super) fn problems(brief: &Brief<'_>, page: &mut Page) {
     page.heading("PROBLEMS", Tone::Plain);
-    let told = brief.shown("Condition");
+    let told = brief.told("Condition");
     let groups = group_by(told.iter(), |one| listed_under(&one.json["code"], &SNOMED));
     let is_active = |group: &Vec<&Told<'_>>| {
         group.iter().any(|one| {

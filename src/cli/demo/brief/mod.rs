@@ -15,7 +15,7 @@ use self::{
     page::{Page, Tone},
     reading::{Moment, age_in_life},
 };
-use super::answer::{Answer, GatewayRef, SourceRecord, is_gap, issue_in_words};
+use super::answer::{Answer, GatewayRef, is_gap, issue_in_words};
 use crate::fhir::{Issue, Resource};
 
 /// What is printed, and for when.
@@ -119,7 +119,8 @@ impl Brief<'_> {
         };
         page.item(&format!("{}{score}; {others}", sure.grade), "", tone);
         page.item(&format!("asked with: {}", sure.asked_with), "", Tone::Plain);
-        let records: Vec<String> = self.answer.located.iter().map(record_in_words).collect();
+        let links = self.answer.person.as_ref().and_then(|person| person["link"].as_array());
+        let records: Vec<String> = links.into_iter().flatten().map(link_in_words).collect();
         let text = format!("source records linked: {}: {}", records.len(), records.join("; "));
         page.item(&text, "", Tone::Plain);
     }
@@ -151,16 +152,23 @@ impl Brief<'_> {
         }
     }
 
-    /// The shown resources of a type, read as JSON.
+    /// The resources of a type that tell a fact each, read as JSON.
     fn shown(&self, resource_type: &str) -> Vec<Told<'_>> {
-        self.answer
-            .shown()
+        self.told(resource_type).into_iter().filter(|one| one.is_shown).collect()
+    }
+
+    /// All resources of a type, with those that stand behind another and were read all the same: for
+    /// what is listed by code, where each may say another dose or status.
+    fn told(&self, resource_type: &str) -> Vec<Told<'_>> {
+        let of_type = self.answer.resources.iter();
+        of_type
             .filter(|(reference, _)| reference.resource_type == resource_type)
             .filter_map(|(reference, resource)| {
                 let json: Value = resource.read().ok()?;
                 let withdrawn = json["status"] == "entered-in-error"
                     || reading::says(&json["verificationStatus"], &["entered-in-error"]);
-                (!withdrawn).then_some(Told { reference, resource, json })
+                let is_shown = self.answer.is_shown(reference);
+                (!withdrawn).then_some(Told { reference, resource, json, is_shown })
             })
             .collect()
     }
@@ -177,6 +185,8 @@ struct Told<'a> {
     reference: &'a GatewayRef,
     resource: &'a Resource,
     json: Value,
+    /// Whether it is the one that is shown for its fact.
+    is_shown: bool,
 }
 
 fn members_of<'a>(originals: impl Iterator<Item = &'a GatewayRef>) -> String {
@@ -240,12 +250,15 @@ fn keeper(name: &Value, system: &str) -> String {
     name.as_str().or_else(host).unwrap_or(system).to_owned()
 }
 
-fn record_in_words(record: &SourceRecord) -> String {
-    match record {
-        SourceRecord::Id { member, id } => format!("{member} {id}"),
-        SourceRecord::Identifier { system, value } => {
-            format!("{} {value}", keeper(&Value::Null, system))
+/// A linked source record: its number, and who keeps it.
+fn link_in_words(link: &Value) -> String {
+    let other = &link["other"];
+    match other["identifier"]["value"].as_str() {
+        Some(value) => {
+            let system = other["identifier"]["system"].as_str().unwrap_or_default();
+            format!("{} {value}", keeper(&other["display"], system))
         }
+        None => other["reference"].as_str().unwrap_or("a record without a number").to_owned(),
     }
 }
 

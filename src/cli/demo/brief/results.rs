@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{
     Brief, Told,
     page::{Page, Tone},
-    reading::{LOINC, Measured, Moment, listed_under, moment, says, words},
+    reading::{LOINC, Measured, Moment, code_in, listed_under, moment, says, words},
 };
 
 /// How many kinds of measurement a section shows, and how many values of each.
@@ -133,9 +133,12 @@ impl Series<'_> {
 }
 
 fn kind_in_words(code: &Value) -> String {
+    if code_in(code, &LOINC) == Some("85354-9") {
+        return "Blood pressure".to_owned();
+    }
+    // LOINC's long names tell property, specimen and method; a page needs the analyte.
     let mut words = words(code);
-    // LOINC long names tell the whole method; a page needs the analyte.
-    if let Some(at) = words.find(" [") {
+    if let Some(at) = [" [", " in ", " IN "].iter().filter_map(|part| words.find(part)).min() {
         words.truncate(at);
     }
     words

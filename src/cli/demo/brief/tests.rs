@@ -36,7 +36,8 @@ fn person() -> Value {
     json!({"resourceType": "Patient", "id": "e1", "birthDate": "1951-03-14", "gender": "female",
         "name": [{"family": "Whitcombe", "given": ["Eleanor"]}, {"use": "maiden", "family": "Lind"}],
         "identifier": [{"system": "http://hl7.org/fhir/sid/us-ssn", "value": "219-09-9999"}],
-        "link": [{"other": {"reference": "Patient/mercy.7"}, "type": "seealso"}]})
+        "link": [{"other": {"identifier": {"system": "https://mercy.example/mrn", "value": "7"},
+            "display": "Mercy Heart"}, "type": "seealso"}]})
 }
 
 fn coded(system: &str, code: &str, display: &str) -> Value {
@@ -74,7 +75,7 @@ fn who_and_how_sure_come_first() {
     assert!(page.contains("SSN …9999") && !page.contains("219-09"));
     let sure = section(&page, "HOW SURE");
     assert_eq!(sure[0], "certain (score 0.999); nobody else came into question");
-    assert_eq!(sure[2], "source records linked: 1: mercy 7");
+    assert_eq!(sure[2], "source records linked: 1: Mercy Heart 7");
 }
 
 #[test]
@@ -110,6 +111,23 @@ fn a_drug_is_listed_once_with_all_its_sources_and_every_dose() {
     assert_eq!(lines.matches("Warfarin").count(), 1);
     assert!(lines.contains("DOSES DIFFER: 5 mg every evening | 2.5 mg"), "{lines}");
     assert!(lines.contains("[3 sources: lakeside mercy stanne]"), "{lines}");
+}
+
+#[test]
+fn both_sides_of_a_contradiction_are_told() {
+    let page = print(&[
+        warfarin("stanne.w", "http://www.nlm.nih.gov/research/umls/rxnorm", "5 mg twice a day"),
+        warfarin("mercy.w", "http://www.nlm.nih.gov/research/umls/rxnorm", "5 mg every evening"),
+        json!({"resourceType": "Linkage", "item": [
+            {"type": "source", "resource": {"reference": "MedicationRequest/stanne.w"}},
+            {"type": "alternate", "resource": {"reference": "MedicationRequest/mercy.w"}}]}),
+        json!({"resourceType": "DetectedIssue", "id": "d", "severity": "high", "detail": "two doses",
+            "implicated": [{"reference": "MedicationRequest/mercy.w"}, {"reference": "MedicationRequest/stanne.w"}]}),
+    ]);
+    let lines = section(&page, "CONTRADICTIONS").join(" ");
+    assert!(lines.contains("5 mg every evening (mercy)"), "{lines}");
+    let lines = section(&page, "CURRENT MEDICATIONS").join(" ");
+    assert!(lines.contains("DOSES DIFFER") && !lines.contains("orders"), "{lines}");
 }
 
 #[test]
