@@ -12,13 +12,14 @@ use std::{
 use anyhow::Context as _;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use uuid::Uuid;
 
 use crate::{
-    access::FeedPermit,
+    access::{AuditLog, AuditStart, Closing, FeedPermit, Interaction, RawRequest},
     app::{SystemClock, read_model},
     config::Config,
     directory::Directory,
-    domain::MemberCode,
+    domain::{Clock, MemberCode, RequestId},
     exchange::{ExchangeError, acceptable, last_updated},
     fhir::Resource,
     index::{Index, Outcome, Registration},
@@ -70,8 +71,11 @@ pub async fn run(args: ImportArgs) -> anyhow::Result<ExitCode> {
         .with_context(|| format!("{code} is not in the directory; see `tessera member apply`"))?;
     let permit = FeedPermit::on_this_machine(member)?;
     let model = Arc::new(read_model(&config.index.model)?);
-    let clock = Arc::new(SystemClock);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let audit = AuditLog::start(store.clone(), config.audit.clone(), Arc::clone(&clock)).await?;
     let index = Index::open(store.clone(), model, config.index.limits(), clock).await?;
+    // One action for the whole file: the journal holds each record's decision and the line it came from.
+    let opened = audit.open(started(&code)).await?;
 
     let path = args.rejects.unwrap_or_else(|| rejects_beside(&args.file));
     let rejects = Rejects { path, writer: None };
@@ -80,11 +84,38 @@ pub async fn run(args: ImportArgs) -> anyhow::Result<ExitCode> {
     let outcome = import.read(progress.wrap_read(file)).await;
     progress.finish_and_clear();
     let (tally, rejects) = (import.tally, import.rejects);
+    let closing = match &outcome {
+        Ok(()) => Closing::Wrote {
+            resource: format!("Organization/{code}"),
+            person: None,
+            created: tally.created > 0,
+        },
+        Err(_) => Closing::Failed("the import ended early"),
+    };
+    opened.close(closing, ()).await?.into_inner();
+    audit.close().await;
     index.close().await;
     store.close().await;
     outcome?;
     report(&tally, &rejects.close()?)?;
     Ok(if tally.rejected == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn started(member: &MemberCode) -> AuditStart {
+    AuditStart {
+        request_id: RequestId::new(Uuid::new_v4()),
+        requester: None,
+        client_address: None,
+        interaction: Interaction::Feed,
+        purpose: None,
+        patient: None,
+        resource: Some(format!("Organization/{member}")),
+        query: RawRequest {
+            method: "import".to_owned(),
+            path: format!("/{member}"),
+            ..RawRequest::default()
+        },
+    }
 }
 
 fn progress(file: &File) -> anyhow::Result<ProgressBar> {

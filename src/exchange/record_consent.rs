@@ -5,7 +5,10 @@ use super::{
     call::{About, Outcome, settle},
 };
 use crate::{
-    access::{Closing, ConsentPatient, Interaction, Recorded, Released, ToldConsent},
+    access::{
+        Closing, ConsentBook, ConsentPatient, Interaction, Recorded, Released, Requester, Role,
+        ToldConsent,
+    },
     domain::{EnterpriseId, RecordKey},
 };
 
@@ -25,7 +28,7 @@ pub async fn record_consent(
 async fn record(exchange: &Exchange, call: &Call, id: &str, body: &[u8]) -> Outcome<Recorded> {
     let requester = call.requester()?;
     let told = ToldConsent::parse(body)?;
-    let anchor = anchor(exchange, told.patient())?;
+    let anchor = anchor(exchange, requester, told.patient())?;
     let person = exchange.index.person_of(&anchor).map(|person| person.id);
     let now = exchange.clock.now();
     let recorded = exchange.consents.record(requester, id, told, anchor, now).await?;
@@ -37,23 +40,41 @@ async fn record(exchange: &Exchange, call: &Call, id: &str, body: &[u8]) -> Outc
     Ok((closing, recorded))
 }
 
-/// The source record that a Consent is anchored on: the member's own where it names one, else the
-/// first of the person's records. It then follows that record through merge and separation.
-fn anchor(exchange: &Exchange, patient: &ConsentPatient) -> Result<RecordKey, ExchangeError> {
+/// The source record that a Consent is anchored on: the one it names by identifier, or of a person
+/// named by enterprise id the member's own, or else the first. It follows that record through merge
+/// and separation.
+///
+/// The right to record comes before the question whether the patient is known: else the difference
+/// between the two answers would tell who is somebody's patient.
+fn anchor(
+    exchange: &Exchange,
+    requester: &Requester,
+    patient: &ConsentPatient,
+) -> Result<RecordKey, ExchangeError> {
     match patient {
         ConsentPatient::Identifier(local_id) => {
             let roster = exchange.directory.roster();
-            let member =
-                roster.owner_of(local_id.system()).ok_or(ExchangeError::UnknownPatient)?.code();
-            let record = RecordKey { member: member.clone(), local_id: local_id.clone() };
+            let Some(member) = roster.owner_of(local_id.system()) else {
+                requester.may(Role::Steward)?;
+                return Err(ExchangeError::UnknownPatient);
+            };
+            ConsentBook::may_record(requester, member.code())?;
+            let record = RecordKey { member: member.code().clone(), local_id: local_id.clone() };
             exchange.index.person_of(&record).ok_or(ExchangeError::UnknownPatient)?;
             Ok(record)
         }
         ConsentPatient::Reference(reference) => {
             let id = reference.rsplit('/').next().unwrap_or_default();
-            let id = EnterpriseId::parse(id).map_err(|_| ExchangeError::UnknownPatient)?;
-            let person = exchange.index.person(id).ok_or(ExchangeError::UnknownPatient)?;
-            person.records.into_iter().next().ok_or(ExchangeError::UnknownPatient)
+            let person = EnterpriseId::parse(id).ok().and_then(|id| exchange.index.person(id));
+            let records = person.map(|person| person.records).unwrap_or_default();
+            let own = records.iter().find(|record| requester.member() == Some(&record.member));
+            match own.filter(|own| ConsentBook::may_record(requester, &own.member).is_ok()) {
+                Some(own) => Ok(own.clone()),
+                None => {
+                    requester.may(Role::Steward)?;
+                    records.into_iter().next().ok_or(ExchangeError::UnknownPatient)
+                }
+            }
         }
     }
 }

@@ -102,10 +102,7 @@ impl ConsentBook {
         anchor: RecordKey,
         now: OffsetDateTime,
     ) -> Result<Recorded, ConsentError> {
-        let own = requester.may(Role::Feed).is_ok() && requester.member() == Some(&anchor.member);
-        if !own {
-            requester.may(Role::Steward)?;
-        }
+        Self::may_record(requester, &anchor.member)?;
         if !is_fhir_id(id) {
             return Err(ConsentError::BadId);
         }
@@ -117,6 +114,13 @@ impl ConsentBook {
     #[cfg(test)]
     pub(super) fn keep_for_test(&self, directive: ConsentDirective) {
         self.0.shelf.write().unwrap_or_else(PoisonError::into_inner).keep(directive);
+    }
+
+    /// Refuses whoever may not record consents for a member's records: the member itself may, and a
+    /// steward for anybody.
+    pub fn may_record(requester: &Requester, member: &MemberCode) -> Result<(), Refusal> {
+        let own = requester.may(Role::Feed).is_ok() && requester.member() == Some(member);
+        if own { Ok(()) } else { requester.may(Role::Steward) }
     }
 
     /// Waits for recordings under way. Call it before the store is closed.
