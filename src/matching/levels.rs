@@ -43,6 +43,12 @@ pub(crate) mod given {
     pub(crate) const SIMILAR: u8 = 9;
     pub(crate) const IS_MIDDLE: u8 = 10;
     pub(crate) const HALF_SWAPPED: u8 = 11;
+    pub(crate) const MIDDLE_INITIAL: u8 = 12;
+
+    /// Whether a level that is not missing may be one name told twice.
+    pub(crate) const fn agrees(level: u8) -> bool {
+        !matches!(level, DIFFERENT | WEAK | MIDDLE_INITIAL)
+    }
 }
 
 pub(crate) mod sex {
@@ -186,6 +192,7 @@ impl Attribute {
                 "similar",
                 "is the other's middle name",
                 "half swapped with family name",
+                "begins like the other's middle name",
             ],
             Self::Sex => &[
                 "conflict (given names differ)",

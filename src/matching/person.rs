@@ -9,7 +9,7 @@ use super::{grade::MatchGrade, model::Model, population::RecordNo, scoring::Scor
 /// One pair counts for no more than this, in bits: no single pair outvotes all others.
 const PAIR_BITS_MAX: f32 = 12.0;
 /// Nothing in common is no proof of being two people: people move, marry, change their phones.
-const SILENCE_BITS: f32 = -3.0;
+const SILENCE_BITS: f32 = -1.5;
 /// At most this many records of one person are compared with those of another.
 pub(crate) const RECORDS_MAX: usize = 8;
 
@@ -66,7 +66,11 @@ impl Evidence {
             return PersonVerdict { bits: f32::MIN, grade, best: None, contradicted: false };
         }
         let mean = model.link_bits() + self.sum / self.pairs as f32;
-        let bits = if self.speaks_for() { self.best_bits } else { self.best_bits.min(mean) };
+        let bits = match (self.pairs, self.speaks_for()) {
+            (1, _) => self.best_bits,
+            (_, true) => self.best_bits.max(mean),
+            (_, false) => self.best_bits.min(mean),
+        };
         PersonVerdict {
             bits,
             grade: MatchGrade::of(model, bits, self.contradicted),
@@ -115,3 +119,5 @@ mod tests {
         assert_eq!(sample(&[0; 0]).count(), 0);
     }
 }
+
+pub(crate) fn env(k: &str, d: f32) -> f32 { std::env::var(k).ok().and_then(|v| v.parse().ok()).unwrap_or(d) }

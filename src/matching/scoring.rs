@@ -5,7 +5,7 @@
 
 use super::{
     comparison::Comparison,
-    levels::{ATTRIBUTES, Attribute, LEVELS, MISSING, Pattern},
+    levels::{ATTRIBUTES, Attribute, LEVELS, MISSING, Pattern, given},
     model::{CLASSES, Class, Model},
     term_frequency::Collisions,
 };
@@ -30,6 +30,8 @@ pub(crate) struct Scorer {
     /// ln of the expected pairs of each class.
     ln_pairs: [f32; CLASSES],
     ln_cost: [f32; CLASSES],
+    /// Added for twins of nearly one name: nothing would ever show that their link is wrong.
+    ln_near_twin_cost: f32,
 }
 
 impl Scorer {
@@ -77,8 +79,9 @@ impl Scorer {
             }
             ln_pairs[k] = table.pairs.max(1e-9).ln() as f32;
             ln_cost[k] = if class.is_family() { model.costs[k].ln() as f32 } else { 0.0 };
+            if class == Class::Twin { ln_cost[k] = crate::matching::person::env("CT", model.costs[k] as f32).ln(); }
         }
-        Self { ln_probability, ln_pairs, ln_cost }
+        Self { ln_probability, ln_pairs, ln_cost, ln_near_twin_cost: crate::matching::person::env("CTN", model.near_twin_cost as f32).ln() }
     }
 
     /// ln of the expected number of pairs of each class that compare so.
@@ -112,6 +115,9 @@ impl Scorer {
         for (sum, cost) in expected.iter_mut().zip(self.ln_cost) {
             *sum += cost;
         }
+        if is_near_name(pattern.level(Attribute::GivenName)) {
+            expected[Class::Twin as usize] += self.ln_near_twin_cost;
+        }
         let [stranger, matching, household, twin, junior, namesake] = expected;
         let others = ln_add(stranger, namesake);
         let kin = ln_add(ln_add(household, twin), junior);
@@ -120,6 +126,11 @@ impl Scorer {
             kin: kin > others,
         }
     }
+}
+
+/// Other given names that one person's are often told as, and that twins often have.
+const fn is_near_name(level: u8) -> bool {
+    matches!(level, given::INITIAL | given::ONE_EDIT | given::NICKNAME | given::SIMILAR)
 }
 
 /// ln(e^a + e^b)

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{
     columns::Side,
-    levels::{Attribute, MISSING, Pattern, birth_date, given, ssn, suffix},
+    levels::{Attribute, MISSING, Pattern, birth_date, given, location, phone, sex, ssn, suffix},
 };
 
 /// One reason why two records must not be linked without a person looking.
@@ -18,10 +18,11 @@ pub enum Veto {
     NewbornConflict = 2,
     /// Two different places among those born together.
     BirthOrderConflict = 4,
-    /// Other given name and other social security number: twins, siblings, spouses.
-    GivenNameAndSsnConflict = 8,
-    /// Clearly another birth date and another social security number: namesakes, parent and child.
-    BirthDateAndSsnConflict = 16,
+    /// Born on one day and living together, but other given name, sex and social security number.
+    TwinConflict = 8,
+    /// One name and one home, but a suffix on one side, clearly another birth date and another social
+    /// security number.
+    ParentConflict = 16,
 }
 
 impl Veto {
@@ -30,8 +31,8 @@ impl Veto {
         Self::SuffixConflict,
         Self::NewbornConflict,
         Self::BirthOrderConflict,
-        Self::GivenNameAndSsnConflict,
-        Self::BirthDateAndSsnConflict,
+        Self::TwinConflict,
+        Self::ParentConflict,
     ];
 
     /// What a reviewer reads.
@@ -40,8 +41,8 @@ impl Veto {
             Self::SuffixConflict => "generational suffixes differ",
             Self::NewbornConflict => "newborns of different birth order by name",
             Self::BirthOrderConflict => "birth orders differ",
-            Self::GivenNameAndSsnConflict => "given names and social security numbers differ",
-            Self::BirthDateAndSsnConflict => "birth dates and social security numbers differ",
+            Self::TwinConflict => "given name, sex and social security number differ, birth date and home do not",
+            Self::ParentConflict => "birth date, suffix and social security number differ, name and home do not",
         }
     }
 }
@@ -91,21 +92,34 @@ pub(crate) fn find(pattern: Pattern, a: Side<'_>, b: Side<'_>) -> Vetoes {
 fn of_pattern(pattern: Pattern) -> Vetoes {
     let mut vetoes = Vetoes::NONE;
     let given = pattern.level(Attribute::GivenName);
+    let date = pattern.level(Attribute::BirthDate);
     let other_ssn = matches!(
         pattern.level(Attribute::SocialSecurity),
         ssn::DIFFERENT | ssn::LAST_FOUR_DIFFERENT
     );
-    let other_date = matches!(
-        pattern.level(Attribute::BirthDate),
-        birth_date::DIFFERENT | birth_date::PARTIAL_DIFFERS
-    );
+    let same_date = matches!(date, birth_date::SAME | birth_date::SAME_FREQUENT);
+    let other_date = matches!(date, birth_date::DIFFERENT | birth_date::PARTIAL_DIFFERS);
+    let other_given = given != MISSING && !given::agrees(given);
+    let sexes_conflict = pattern.level(Attribute::Sex) == sex::GIVEN_DIFFERS + sex::CONFLICT;
+    let suffixes_differ = pattern.level(Attribute::Suffix) == suffix::ONE_SIDED;
+    let same_given = (given::SAME..given::SIMILAR).contains(&given);
     vetoes.add(Veto::SuffixConflict, pattern.level(Attribute::Suffix) == suffix::CONFLICT);
     vetoes.add(
-        Veto::GivenNameAndSsnConflict,
-        other_ssn && given != MISSING && given < given::INITIAL,
+        Veto::TwinConflict,
+        sexes_conflict && other_ssn && other_given && same_date && lives_together(pattern),
     );
-    vetoes.add(Veto::BirthDateAndSsnConflict, other_ssn && other_date);
+    vetoes.add(
+        Veto::ParentConflict,
+        suffixes_differ && other_ssn && other_date && same_given && lives_together(pattern),
+    );
     vetoes
+}
+
+fn lives_together(pattern: Pattern) -> bool {
+    let place = pattern.level(Attribute::Location);
+    let phone = pattern.level(Attribute::Phone);
+    place != MISSING && place >= location::UNIT_MISSING
+        || phone != MISSING && phone % phone::LOCATION_DIFFERS >= phone::SAME
 }
 
 #[cfg(test)]
@@ -119,26 +133,67 @@ mod tests {
 
     #[test]
     fn vetoes_of_patterns() {
-        use Attribute::{BirthDate, GivenName, SocialSecurity, Suffix};
+        use Attribute::{BirthDate, GivenName, Location, Phone, Sex, SocialSecurity, Suffix};
         check(&[], &[]);
         check(&[(Suffix, suffix::CONFLICT)], &[Veto::SuffixConflict]);
         check(&[(Suffix, suffix::ONE_SIDED)], &[]);
-        let other_ssn = (SocialSecurity, ssn::DIFFERENT);
-        check(&[other_ssn], &[]);
-        check(&[other_ssn, (GivenName, given::DIFFERENT)], &[Veto::GivenNameAndSsnConflict]);
-        check(&[other_ssn, (GivenName, given::WEAK)], &[Veto::GivenNameAndSsnConflict]);
-        check(&[other_ssn, (GivenName, given::INITIAL)], &[]);
-        check(&[(SocialSecurity, ssn::NEAR), (GivenName, given::DIFFERENT)], &[]);
-        check(
-            &[(SocialSecurity, ssn::LAST_FOUR_DIFFERENT), (GivenName, given::DIFFERENT)],
-            &[Veto::GivenNameAndSsnConflict],
-        );
-        check(&[other_ssn, (BirthDate, birth_date::DIFFERENT)], &[Veto::BirthDateAndSsnConflict]);
-        check(
-            &[other_ssn, (BirthDate, birth_date::PARTIAL_DIFFERS)],
-            &[Veto::BirthDateAndSsnConflict],
-        );
-        check(&[other_ssn, (BirthDate, birth_date::YEAR)], &[]);
-        check(&[(BirthDate, birth_date::DIFFERENT)], &[]);
+        let twin = [
+            (SocialSecurity, ssn::DIFFERENT),
+            (GivenName, given::DIFFERENT),
+            (Sex, sex::GIVEN_DIFFERS + sex::CONFLICT),
+            (BirthDate, birth_date::SAME),
+            (Location, location::SAME),
+        ];
+        check(&twin, &[Veto::TwinConflict]);
+        for other in [
+            (SocialSecurity, ssn::LAST_FOUR_DIFFERENT),
+            (GivenName, given::WEAK),
+            (GivenName, given::MIDDLE_INITIAL),
+            (BirthDate, birth_date::SAME_FREQUENT),
+            (Location, location::UNIT_MISSING),
+        ] {
+            check(&with(&twin, other), &[Veto::TwinConflict]);
+        }
+        // Any of them missing or otherwise, and it is only evidence.
+        for other in [
+            (SocialSecurity, ssn::NEAR),
+            (SocialSecurity, MISSING),
+            (GivenName, given::INITIAL),
+            (GivenName, MISSING),
+            (Sex, sex::GIVEN_DIFFERS + sex::SAME),
+            (BirthDate, birth_date::ONE_DIGIT),
+            (BirthDate, MISSING),
+            (Location, location::OTHER_UNIT),
+            (Location, MISSING),
+        ] {
+            check(&with(&twin, other), &[]);
+        }
+        let parent = [
+            (SocialSecurity, ssn::DIFFERENT),
+            (GivenName, given::SAME),
+            (Suffix, suffix::ONE_SIDED),
+            (BirthDate, birth_date::DIFFERENT),
+            (Phone, phone::LOCATION_DIFFERS + phone::SAME),
+        ];
+        check(&parent, &[Veto::ParentConflict]);
+        check(&with(&parent, (GivenName, given::SAME + 2)), &[Veto::ParentConflict]);
+        check(&with(&parent, (BirthDate, birth_date::PARTIAL_DIFFERS)), &[Veto::ParentConflict]);
+        check(&with(&parent, (Suffix, suffix::CONFLICT)), &[Veto::SuffixConflict]);
+        for other in [
+            (SocialSecurity, ssn::SAME),
+            (GivenName, given::SWAPPED),
+            (GivenName, given::SIMILAR),
+            (Suffix, suffix::NONE),
+            (Suffix, suffix::SAME),
+            (BirthDate, birth_date::YEAR),
+            (Phone, phone::LOCATION_DIFFERS + phone::NEAR),
+            (Phone, MISSING),
+        ] {
+            check(&with(&parent, other), &[]);
+        }
+    }
+
+    fn with(levels: &[(Attribute, u8)], other: (Attribute, u8)) -> Vec<(Attribute, u8)> {
+        levels.iter().copied().chain([other]).collect()
     }
 }

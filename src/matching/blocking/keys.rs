@@ -2,7 +2,7 @@
 
 use super::{HASH_BITS, Key, mix};
 use crate::matching::{
-    columns::{NameRow, PlaceRow, Row, Side, View},
+    columns::{Field, NameRow, PlaceRow, Row, Side, View},
     similarity::sound_code,
 };
 
@@ -51,7 +51,7 @@ struct NameKeys {
 pub(crate) fn keys_of(view: View<'_>, side: Side<'_>, rules: u8, keys: &mut Keys) {
     keys.keys.clear();
     keys.rules = rules;
-    number_keys(side, keys);
+    number_keys(view, side, keys);
     for name in side.names().take(VALUES_MAX) {
         let parts = view.family_parts(name);
         let last = parts.into_iter().rev().find(|part| *part != 0).unwrap_or(0);
@@ -116,13 +116,16 @@ impl DateKeys {
     }
 }
 
-fn number_keys(side: Side<'_>, keys: &mut Keys) {
+fn number_keys(view: View<'_>, side: Side<'_>, keys: &mut Keys) {
     let row = side.row;
     let dates = DateKeys::new(row);
     for ssn in side.ssns() {
         keys.add(0, &[ssn.whole]);
         keys.add(5, &[ssn.last_four, dates.year]);
         keys.add(28, &[ssn.last_four]);
+        let whole = view.text(Field::Ssn, ssn.whole);
+        let head = &whole[..whole.len().saturating_sub(4)];
+        keys.add(35, &[head.iter().fold(0, |sum: u32, b| sum.wrapping_mul(37) + u32::from(*b))]);
     }
     for email in side.emails() {
         keys.add(1, &[email]);
@@ -206,7 +209,7 @@ pub(crate) fn refinement(view: View<'_>, row: &Row, rule: u8) -> u32 {
     let family = || sound_code(view.name(row.name.family));
     let date = row.birth_date;
     match rule {
-        0 | 1 | 3 | 4 | 5 | 11 | 13 | 18 | 19 | 20 | 22 | 25 | 27 | 28 | 29 => given(),
+        0 | 1 | 3 | 4 | 5 | 11 | 13 | 18 | 19 | 20 | 22 | 25 | 27 | 28 | 29 | 35 => given(),
         2 | 10 | 14 | 17 | 21 | 37 => family(),
         6 | 8 | 12 | 15 | 24 | 26 | 31 | 34 => date.year(),
         7 | 9 | 16 | 36 => date.month_and_day(),
@@ -248,7 +251,7 @@ mod tests {
         let swapped = FlatRecord { given: "Poe", family: "Ann", ssn: "", ..base };
         assert!(shared_rules(&base, &swapped).contains(&8));
         let other_name = FlatRecord { given: "Zoe", family: "Fox", ..base };
-        assert_eq!(shared_rules(&base, &other_name), [0, 5, 25, 28]);
+        assert_eq!(shared_rules(&base, &other_name), [0, 5, 25, 28, 35]);
         let other_day = FlatRecord { birth_date: "1984-05-03", ssn: "", ..base };
         assert!(shared_rules(&base, &other_day).contains(&14));
         assert!(shared_rules(&FlatRecord::default(), &FlatRecord::default()).is_empty());

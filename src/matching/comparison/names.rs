@@ -57,6 +57,7 @@ fn agreement(levels: &NameLevels) -> u8 {
     let given = match levels.given.level {
         given::DIFFERENT | MISSING => 0,
         given::WEAK => 1,
+        given::MIDDLE_INITIAL => 1,
         given::INITIAL | given::HALF_SWAPPED | given::IS_MIDDLE => 2,
         given::SWAPPED | given::SIMILAR => 4,
         given::ONE_EDIT | given::NICKNAME => 5,
@@ -83,7 +84,7 @@ pub(super) fn sex_level(a: u8, b: u8, given_level: u8) -> u8 {
     }
     let context = match given_level {
         MISSING => sex::GIVEN_MISSING,
-        level if level >= given::INITIAL => sex::GIVEN_AGREES,
+        level if given::agrees(level) => sex::GIVEN_AGREES,
         _ => sex::GIVEN_DIFFERS,
     };
     context + if a == b { sex::SAME } else { sex::CONFLICT }
@@ -100,7 +101,7 @@ struct Pair<'a> {
 impl Pair<'_> {
     fn levels(&self) -> NameLevels {
         let given = self.given();
-        let agrees = given.level != MISSING && given.level >= given::INITIAL;
+        let agrees = given.level != MISSING && given::agrees(given.level);
         let middle = match self.middle(given.level) {
             MISSING => MISSING,
             level if agrees => level + middle::GIVEN_AGREES,
@@ -173,10 +174,20 @@ impl Pair<'_> {
             match similarity(x, y) {
                 s if s >= SIMILAR => given::SIMILAR,
                 s if s >= GIVEN_WEAK => return Found::at(given::WEAK),
+                _ if self.begins_like_middle(x, y) => return Found::at(given::MIDDLE_INITIAL),
                 _ => return Found::at(given::DIFFERENT),
             }
         };
         Found { level, frequency: self.terms.similar_given(a.given, b.given) }
+    }
+
+    /// A middle name used as the given name: the one's given name begins as the other's middle name,
+    /// of which only the initial is told, and nothing says otherwise the other way round.
+    fn begins_like_middle(&self, x: &[u8], y: &[u8]) -> bool {
+        let [of_a, of_b] = [self.a.middle, self.b.middle].map(|middle| self.text(middle));
+        let begins = |middle: &[u8], given: &[u8]| middle.len() == 1 && middle[0] == given[0];
+        let allows = |middle: &[u8], given: &[u8]| middle.is_empty() || middle[0] == given[0];
+        begins(of_a, y) && allows(of_b, x) || begins(of_b, x) && allows(of_a, y)
     }
 
     fn initial_level(&self, x: &[u8], y: &[u8]) -> u8 {
@@ -195,7 +206,10 @@ impl Pair<'_> {
 
     fn middle(&self, given_level: u8) -> u8 {
         let used_already =
-            matches!(given_level, given::SWAPPED | given::IS_MIDDLE | given::HALF_SWAPPED);
+            matches!(
+            given_level,
+            given::SWAPPED | given::IS_MIDDLE | given::HALF_SWAPPED | given::MIDDLE_INITIAL
+        );
         let (a, b) = (self.a.middle, self.b.middle);
         if a == 0 || b == 0 || used_already {
             return MISSING;

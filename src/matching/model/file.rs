@@ -32,6 +32,8 @@ struct ModelFile {
     trained: Trained,
     /// Records of the population that `pairs` holds for.
     population: f64,
+    /// Cost of linking twins of nearly one name, beside that of other twins.
+    near_twin_cost: f64,
     classes: Vec<ClassFile>,
     frequencies: FrequenciesFile,
 }
@@ -95,6 +97,7 @@ pub(super) fn read(text: &str) -> Result<Model, InvalidModel> {
         records: positive(file.population, "population")?,
         classes: classes.try_into().map_err(|_| InvalidModel::Class("match"))?,
         costs,
+        near_twin_cost: positive(file.near_twin_cost, "cost")?,
         vocabulary: vocabulary(
             &frequencies.given_names,
             &frequencies.family_names,
@@ -157,6 +160,7 @@ pub(super) fn write(model: &Model) -> String {
         version: model.version.clone(),
         trained: model.trained.clone(),
         population: model.records,
+        near_twin_cost: model.near_twin_cost,
         classes,
         frequencies: FrequenciesFile {
             version: model.version.clone(),

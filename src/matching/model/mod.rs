@@ -20,7 +20,9 @@ use super::{
 /// How many records of a population outweigh the frequencies that the model ships.
 const SHIPPED_FREQUENCY_RECORDS: f64 = 1_000.0;
 /// How many bits below the link threshold a pair is still worth a reviewer's time.
-const REVIEW_BAND_BITS: f32 = 6.0;
+const REVIEW_BAND_BITS: f32 = 5.0;
+/// Missing a match costs this many bits more than linking two strangers: what is missed is not looked for again.
+const MISS_BITS: f32 = 1.0;
 
 /// A trained model; made by training or read from a model file.
 #[derive(Clone)]
@@ -32,6 +34,8 @@ pub struct Model {
     pub(crate) classes: [ClassTable; CLASSES],
     /// What a wrong link of such a pair costs, beside a missed one at 1.
     pub(crate) costs: [f64; CLASSES],
+    /// How many times more it costs to link twins of nearly one name.
+    pub(crate) near_twin_cost: f64,
     pub(crate) collisions: Collisions,
     /// Average ln share of the rarer of two similar names, negated: given, family.
     pub(crate) fuzzy: [f64; 2],
@@ -93,9 +97,9 @@ impl Model {
     }
 
     /// From here on a pair without veto is certain and linked, in bits. Scores weigh the harm of each
-    /// kind of wrong link against that of a missed one, so harm and benefit balance at zero.
+    /// kind of wrong link; where it balances that of a missed one, linking begins.
     pub const fn link_bits(&self) -> f32 {
-        0.0
+        -MISS_BITS
     }
 
     /// From here on a pair is worth a review task, in bits.

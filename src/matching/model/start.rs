@@ -17,6 +17,8 @@ type Levels = [[f64; LEVELS]; ATTRIBUTES];
 /// Costs of a wrong link: twins are told apart by the least, and look most alike afterwards.
 pub(crate) const COST_KIN: f64 = 2.0;
 pub(crate) const COST_TWIN: f64 = 4.0;
+/// Twins of nearly one name cost so many times more: nothing would ever show that their link is wrong.
+pub(crate) const COST_NEAR_TWIN: f64 = 100.0;
 
 /// The model before any training.
 pub(crate) fn model() -> Model {
@@ -35,6 +37,7 @@ pub(crate) fn model() -> Model {
         records: RECORDS,
         classes,
         costs,
+        near_twin_cost: COST_NEAR_TWIN,
         collisions: Collisions {
             given: [2e-4, 2e-3, 2e-3],
             family: [1e-4, 4e-4, 2e-4],
@@ -68,8 +71,8 @@ fn strangers() -> Levels {
     for attribute in Attribute::ALL {
         levels[attribute as usize][..attribute.levels().len()].fill(0.02);
     }
-    levels[Attribute::GivenName as usize][..12].copy_from_slice(&[
-        0.93, 0.05, 0.005, 0.003, 0.003, 1e-5, 2e-4, 3e-3, 2e-3, 0.003, 0.003, 3e-4,
+    levels[Attribute::GivenName as usize][..13].copy_from_slice(&[
+        0.91, 0.05, 0.005, 0.003, 0.003, 1e-5, 2e-4, 3e-3, 2e-3, 0.003, 0.003, 3e-4, 0.02,
     ]);
     levels[Attribute::Sex as usize][..6].copy_from_slice(&[0.5, 0.5, 0.03, 0.97, 0.5, 0.5]);
     levels[Attribute::MiddleName as usize][..8]
@@ -122,7 +125,7 @@ type Table = [(Attribute, &'static [f64])];
 const MATCH: &Table = &[
     (
         Attribute::GivenName,
-        &[0.01, 0.01, 0.015, 0.03, 0.05, 0.01, 0.2, 0.35, 0.31, 0.015, 0.01, 0.005],
+        &[0.01, 0.01, 0.015, 0.03, 0.05, 0.01, 0.2, 0.35, 0.31, 0.015, 0.01, 0.005, 0.005],
     ),
     (Attribute::Sex, &[0.05, 0.95, 0.01, 0.99, 0.01, 0.99]),
     (Attribute::MiddleName, &[0.1, 0.3, 0.1, 0.5, 0.03, 0.4, 0.04, 0.53]),
@@ -159,7 +162,7 @@ const KIN_IDENTIFIER: &[f64] = &[0.98, 0.02];
 const HOUSEHOLD: &Table = &[
     (
         Attribute::GivenName,
-        &[0.85, 0.08, 0.02, 0.01, 0.005, 0.0005, 0.01, 0.01, 0.01, 0.01, 0.01, 0.005],
+        &[0.85, 0.08, 0.02, 0.01, 0.005, 0.0005, 0.01, 0.01, 0.01, 0.01, 0.01, 0.005, 0.02],
     ),
     (Attribute::Sex, &[0.6, 0.4, 0.1, 0.9, 0.5, 0.5]),
     (
@@ -185,7 +188,7 @@ const HOUSEHOLD: &Table = &[
 const TWIN: &Table = &[
     (
         Attribute::GivenName,
-        &[0.82, 0.15, 0.02, 0.01, 0.002, 0.0005, 0.002, 0.003, 0.002, 0.01, 0.02, 0.005],
+        &[0.82, 0.15, 0.02, 0.01, 0.002, 0.0005, 0.002, 0.003, 0.002, 0.01, 0.02, 0.005, 0.02],
     ),
     (Attribute::Sex, &[0.4, 0.6, 0.1, 0.9, 0.3, 0.7]),
     (Attribute::MiddleName, &[0.8, 0.1, 0.05, 0.05, 0.8, 0.1, 0.05, 0.05]),
@@ -214,7 +217,7 @@ const TWIN: &Table = &[
 const JUNIOR_SENIOR: &Table = &[
     (
         Attribute::GivenName,
-        &[0.01, 0.01, 0.015, 0.02, 0.05, 0.001, 0.2, 0.35, 0.31, 0.015, 0.01, 0.001],
+        &[0.01, 0.01, 0.015, 0.02, 0.05, 0.001, 0.2, 0.35, 0.31, 0.015, 0.01, 0.001, 0.002],
     ),
     (Attribute::Sex, &[0.1, 0.9, 0.01, 0.99, 0.01, 0.99]),
     (
@@ -240,7 +243,7 @@ const JUNIOR_SENIOR: &Table = &[
 const NAMESAKE: &Table = &[
     (
         Attribute::GivenName,
-        &[0.01, 0.01, 0.05, 0.02, 0.02, 0.001, 0.1, 0.3, 0.5, 0.01, 0.01, 0.001],
+        &[0.01, 0.01, 0.05, 0.02, 0.02, 0.001, 0.1, 0.3, 0.5, 0.01, 0.01, 0.001, 0.002],
     ),
     (
         Attribute::FamilyName,

@@ -94,6 +94,7 @@ pub(crate) fn normalize_name(
     if !joined.is_empty() && placeholders::family(&joined) {
         family.clear();
     }
+    // A surname told twice, as ALVARADO ALVARADO, is kept as told: some are so.
     family.truncate(FAMILY_PARTS_MAX);
     name.family = family;
     set_given(&mut name, given, middle, &joined);

@@ -110,6 +110,7 @@ fn start(
         records,
         classes,
         costs: prior.costs,
+        near_twin_cost: prior.near_twin_cost,
         collisions: terms.collisions.clone(),
         fuzzy,
         vocabulary: vocabulary(&given, &family, unlisted),
