@@ -36,7 +36,9 @@ impl IdentityJudge {
     }
 
     /// Judges a returned Patient: first by what the member itself fed, of which nothing may
-    /// contradict it; then by the person's other records, of which not all may.
+    /// contradict it; then by the person's other records, of which not all may. Of those, one that
+    /// what was fed contradicts as well says nothing: that the two are one person was decided
+    /// elsewhere, by a steward or by better evidence.
     pub(super) fn judge(
         &self,
         asked: &[LocalId],
@@ -50,7 +52,17 @@ impl IdentityJudge {
         if own.contains(&Opinion::Contradicts) {
             return Identity::Contradicts;
         }
-        let others: Vec<Opinion> = person.iter().map(opinion).collect();
+        let is_at_odds = |known: &Demographics| {
+            let known = evidence_of(known, asked);
+            fed.iter()
+                .any(|fed| self.compare(&known, &evidence_of(fed, asked)) == Opinion::Contradicts)
+        };
+        let others: Vec<Opinion> = person
+            .iter()
+            .map(|known| (known, opinion(known)))
+            .filter(|(known, told)| *told != Opinion::Contradicts || !is_at_odds(known))
+            .map(|(_, told)| told)
+            .collect();
         let told: Vec<&Opinion> =
             others.iter().filter(|opinion| **opinion != Opinion::CannotTell).collect();
         if !told.is_empty() && told.iter().all(|opinion| **opinion == Opinion::Contradicts) {
@@ -246,6 +258,9 @@ mod tests {
         assert_eq!(verdict(&[ruth()]), Identity::Agrees);
         let stranger = person("Walter", "Lindqvist", "1951-11-20", Sex::Male, "");
         assert_eq!(verdict(std::slice::from_ref(&stranger)), Identity::Contradicts);
-        assert_eq!(verdict(&[stranger, ruth()]), Identity::Agrees);
+        assert_eq!(verdict(&[stranger.clone(), ruth()]), Identity::Agrees);
+        // A steward linked the two: the member's own feed is what counts.
+        let linked = judge().judge(&asked, &ruth(), &[&ruth()], &[stranger]);
+        assert_eq!(linked, Identity::Agrees);
     }
 }

@@ -291,7 +291,8 @@ impl<T: Transport> MemberClient<T> {
         }
     }
 
-    fn label(&self) -> String {
+    /// The member's code, for metrics.
+    pub(super) fn label(&self) -> String {
         self.member.as_str().to_owned()
     }
 }

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use futures_util::{StreamExt as _, future::join_all, stream};
+use metrics::counter;
 use moka::future::Cache;
 use tokio::time::{Instant, timeout_at};
 
@@ -220,7 +221,11 @@ impl<T: Transport> Visit<'_, T> {
             match walked.ended {
                 None => return None,
                 // Declared and not there, or broken from the start: the searches may still work.
-                Some(end) if walked.pages == 0 && is_worth_searching(end) => {}
+                Some(end) if walked.pages == 0 && self.is_worth_searching(end) => {
+                    counter!("tessera_member_everything_failed_total",
+                        "member" => self.client.label())
+                    .increment(1);
+                }
                 Some(end) => {
                     gathering.note_gap(None, end);
                     return (walked.pages == 0).then_some(end);
@@ -322,6 +327,26 @@ impl<T: Transport> Visit<'_, T> {
         }
     }
 
+    /// Whether a failure of `$everything` leaves hope for the searches: it is the heaviest of all
+    /// requests, and often the first to fail.
+    fn is_worth_searching(&self, end: WalkEnd) -> bool {
+        match end.cut {
+            Cut::Failed(fault) => match fault {
+                Fault::ServerError | Fault::NotFhir | Fault::Unavailable | Fault::Broken => true,
+                Fault::Connect | Fault::Tls | Fault::CircuitOpen | Fault::Internal => false,
+            },
+            Cut::Refused(_) => end.error.is_some_and(AskError::is_not_served),
+            Cut::Bytes => true,
+            // The request's own time was up, and the query's is not.
+            Cut::Deadline => Instant::now() < self.deadline,
+            Cut::Pages
+            | Cut::Resources
+            | Cut::NextElsewhere
+            | Cut::NextRepeats
+            | Cut::SaidIncomplete => false,
+        }
+    }
+
     async fn walk(&self, to: &Gathering<'_>, kind: Option<&str>, first: Ask) -> Walked {
         to.walk(self.client, self.base, kind, first, self.deadline).await
     }
@@ -400,21 +425,9 @@ fn carries(patient: &Resource, local_id: &LocalId) -> bool {
     read_patient(patient).is_ok_and(|reading| reading.local_ids.contains(local_id))
 }
 
-/// Whether a failure of `$everything` leaves hope for the searches.
-fn is_worth_searching(end: WalkEnd) -> bool {
-    match end.cut {
-        Cut::Failed(fault) => matches!(fault, Fault::ServerError | Fault::NotFhir),
-        Cut::Refused(_) => end.error.is_some_and(AskError::is_not_served),
-        Cut::Bytes => true,
-        Cut::Deadline
-        | Cut::Pages
-        | Cut::Resources
-        | Cut::NextElsewhere
-        | Cut::NextRepeats
-        | Cut::SaidIncomplete => false,
-    }
-}
-
 fn status_of(end: WalkEnd) -> Status {
     end.error.map_or(Status::Truncated(end.cut), AskError::status)
 }
+
+#[cfg(test)]
+mod tests;

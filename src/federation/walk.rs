@@ -137,6 +137,9 @@ impl<'a> Gathering<'a> {
         deadline: Instant,
         walked: &mut Walked,
     ) -> Result<Option<Url>, WalkEnd> {
+        if walked.pages >= usize::from(self.limits.pages_max) {
+            return Err(Cut::Pages.into());
+        }
         let body = self.fetch(client, ask, deadline).await?;
         let bundle =
             Bundle::parse(&body).map_err(|_| WalkEnd::from(AskError::fault(Fault::NotFhir)))?;
@@ -151,17 +154,13 @@ impl<'a> Gathering<'a> {
         next.transpose().map_err(|_| Cut::NextElsewhere.into())
     }
 
-    /// One request that counts against the answer's pages and bytes.
+    /// One request that counts against the answer's bytes.
     pub(super) async fn fetch<T: Transport>(
         &self,
         client: &MemberClient<T>,
         ask: &Ask,
         deadline: Instant,
     ) -> Result<bytes::Bytes, WalkEnd> {
-        if self.pages.fetch_add(1, Ordering::Relaxed) >= usize::from(self.limits.pages_max) {
-            self.pages.fetch_sub(1, Ordering::Relaxed);
-            return Err(Cut::Pages.into());
-        }
         let left = (self.limits.answer_bytes_max as usize)
             .saturating_sub(self.bytes.load(Ordering::Relaxed));
         if left == 0 {
@@ -170,6 +169,7 @@ impl<'a> Gathering<'a> {
         let bytes_max = left.min(self.limits.page_bytes_max as usize);
         let body = client.ask(ask, bytes_max, deadline).await?;
         self.bytes.fetch_add(body.len(), Ordering::Relaxed);
+        self.pages.fetch_add(1, Ordering::Relaxed);
         Ok(body)
     }
 }
