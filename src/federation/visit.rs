@@ -93,9 +93,10 @@ impl<T: Transport> Visit<'_, T> {
             told.map(Arc::new).map_err(|_| AskError::fault(Fault::NotFhir))
         };
         let key = self.base.as_str().to_owned();
-        // Somebody else's request may be under way with a later deadline; half the time is enough.
+        // A member whose statement hangs must not lose its answer over it; and somebody else's
+        // request, with a later deadline, may be the one under way.
         let now = Instant::now();
-        let patience = now + self.deadline.saturating_duration_since(now) / 2;
+        let patience = now + self.deadline.saturating_duration_since(now) / 4;
         let told = timeout_at(patience, self.capabilities.try_get_with(key, read)).await;
         match told {
             Ok(Ok(capabilities)) => (capabilities, false),
