@@ -7,7 +7,7 @@ use std::{
 use anyhow::{Context, Result};
 use futures_util::future::try_join_all;
 use indicatif::ProgressBar;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     answer::{Answer, GatewayRef},
@@ -113,7 +113,7 @@ async fn answer_about(
         let (json, elapsed) = client.everything(*person, PURPOSE).await?;
         return Ok(Some((*person, json, elapsed)));
     }
-    let asked = ask(client, &without_record_numbers(told)).await?;
+    let asked = ask(client, &as_known_outside(&told)).await?;
     Ok(asked.map(|asked| (asked.found.person, asked.json, asked.elapsed)))
 }
 
@@ -123,35 +123,49 @@ pub(super) fn is_unidentified(patient: &Value) -> bool {
     !names.is_empty() && names.iter().all(|name| name["use"] == "anonymous")
 }
 
-/// The patient as somebody outside knows them: no id and no record number of the source.
-pub(super) fn without_record_numbers(mut patient: Value) -> Value {
-    if let Some(elements) = patient.as_object_mut() {
-        for element in ["id", "meta", "text", "link", "managingOrganization"] {
-            elements.remove(element);
+/// What somebody outside knows of a patient: demographics, and identifiers other than the source's
+/// own record numbers.
+pub(super) fn as_known_outside(patient: &Value) -> Value {
+    let mut known = json!({"resourceType": "Patient"});
+    for element in DEMOGRAPHICS {
+        if !patient[element].is_null() {
+            known[element] = patient[element].clone();
         }
     }
-    if let Some(identifiers) = patient["identifier"].as_array_mut() {
-        identifiers.retain(|told| told["type"]["coding"][0]["code"] != "MR");
-        if identifiers.is_empty()
-            && let Some(elements) = patient.as_object_mut()
-        {
-            elements.remove("identifier");
+    let list = |element: &str| patient[element].as_array().cloned().unwrap_or_default();
+    let mut identifiers = list("identifier");
+    identifiers.retain(|told| told["type"]["coding"][0]["code"] != "MR");
+    let mut extensions = list("extension");
+    extensions.retain(|told| told["url"] == MOTHERS_MAIDEN_NAME);
+    for (element, kept) in [("identifier", identifiers), ("extension", extensions)] {
+        if !kept.is_empty() {
+            known[element] = Value::Array(kept);
         }
     }
-    patient
+    known
 }
+
+const DEMOGRAPHICS: [&str; 7] = [
+    "name",
+    "birthDate",
+    "gender",
+    "telecom",
+    "address",
+    "multipleBirthBoolean",
+    "multipleBirthInteger",
+];
+const MOTHERS_MAIDEN_NAME: &str =
+    "http://hl7.org/fhir/StructureDefinition/patient-mothersMaidenName";
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
     fn an_outsider_knows_no_record_number() {
-        let patient = json!({"resourceType": "Patient", "id": "7", "birthDate": "1951-03-14", "identifier": [
+        let patient = json!({"resourceType": "Patient", "id": "7", "birthDate": "1951-03-14", "maritalStatus": {}, "identifier": [
             {"type": {"coding": [{"code": "MR"}]}, "system": "https://mercy.example/mrn", "value": "7"}]});
-        let asked = without_record_numbers(patient);
+        let asked = as_known_outside(&patient);
         assert_eq!(asked, json!({"resourceType": "Patient", "birthDate": "1951-03-14"}));
     }
 

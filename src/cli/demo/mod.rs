@@ -22,6 +22,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use time::OffsetDateTime;
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::{
     holdings::Holdings,
@@ -107,7 +108,7 @@ async fn play(
     }
     if !args.once {
         stage.show_how_to_ask(&played, &emergency, out)?;
-        tokio::signal::ctrl_c().await.context("cannot wait for Ctrl-C")?;
+        until_told_to_stop().await.context("cannot wait for Ctrl-C")?;
     }
     Ok(())
 }
@@ -126,6 +127,15 @@ fn conclude(report: &Report, file: Option<&Path>, out: &mut impl Write) -> Resul
         bail!("records or facts of different patients were mixed; see the report");
     }
     Ok(())
+}
+
+/// Ctrl-C, or SIGTERM: either way the home with its keys is to go.
+async fn until_told_to_stop() -> io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminate.recv() => Ok(()),
+    }
 }
 
 fn progress(what: &str, count: usize) -> ProgressBar {

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use super::{
     answer::Answer,
-    asking::{Asked, PURPOSE, ask, is_unidentified, without_record_numbers},
+    asking::{Asked, PURPOSE, as_known_outside, ask, is_unidentified},
     brief::{Brief, Sureness},
     client::FhirClient,
     holdings::Holdings,
@@ -110,7 +110,7 @@ impl Stage {
             let told: Value = patient.resource.read()?;
             if is_unidentified(&told)
                 // A question that tells next to nothing may be refused as such: that is right too.
-                && let Ok(found) = self.client.find(&without_record_numbers(told), PURPOSE).await
+                && let Ok(found) = self.client.find(&as_known_outside(&told), PURPOSE).await
                 && found.iter().any(|one| one.grade == "certain")
             {
                 bail!("an unidentified patient was recognized with certainty");
@@ -165,7 +165,7 @@ impl Stage {
 
     fn curl(&self, files: &CredentialFiles) -> String {
         format!(
-            "curl --cert {} \\\n  --key {} \\\n  --cacert {} \\\n ",
+            "curl -sS --cert {} \\\n  --key {} \\\n  --cacert {} \\\n ",
             files.certificate.display(),
             files.key.display(),
             self.home.pki.root_certificate().display()
@@ -214,7 +214,7 @@ impl Emergency {
             None => holdings.members.iter().find_map(|member| member.patients.first()),
         };
         let told: Value = patient.context("there is no patient to ask for")?.resource.read()?;
-        Ok(Self { patient: without_record_numbers(told) })
+        Ok(Self { patient: as_known_outside(&told) })
     }
 
     /// What is known, in words.

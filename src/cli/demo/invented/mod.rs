@@ -37,7 +37,7 @@ pub(super) fn write(dir: &Path, patients: usize, seed: u64, now: OffsetDateTime)
 /// her in the ambulance.
 pub(super) fn emergency_patient() -> Value {
     let patient = stories::as_the_ambulance_knows_her().to_patient(Site::Mercy, "", "");
-    super::asking::without_record_numbers(patient)
+    super::asking::as_known_outside(&patient)
 }
 
 #[cfg(test)]
