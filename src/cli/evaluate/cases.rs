@@ -88,3 +88,55 @@ pub(super) fn today() -> PartialDate {
     PartialDate::new(year, u8::from(today.month()), Some(today.day()))
         .expect("a calendar's day is a date")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn read(text: &str) -> Result<Vec<u32>, String> {
+        let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+        file.write_all(text.as_bytes()).expect("room for a line");
+        let name = format!("{}", file.path().display());
+        read_lines(file.path(), |line| parse(line))
+            .map_err(|error| error.to_string().replace(&name, "cases.jsonl"))
+    }
+
+    #[test]
+    fn lines_are_read_in_order_and_blank_ones_skipped() {
+        let lines: Vec<String> = (0..10_000).map(|number| format!("{number}\n")).collect();
+        assert_eq!(read(&lines.concat()), Ok((0..10_000).collect()));
+        assert_eq!(read("1\n\n  \n2"), Ok(vec![1, 2]));
+    }
+
+    #[test]
+    fn the_first_bad_line_is_named() {
+        assert_eq!(
+            read("1\n2\n\n{\n\"Okafor\"\n"),
+            Err("cases.jsonl, line 4: is not JSON (column 1)".to_owned())
+        );
+        assert_eq!(
+            read("1\n\"Okafor\"\n"),
+            Err("cases.jsonl, line 2: has a value of another shape than expected at column 8"
+                .into())
+        );
+    }
+
+    #[test]
+    fn an_empty_file_is_said_to_be_so() {
+        assert_eq!(read(" \n\n"), Err("cases.jsonl holds no usable record".to_owned()));
+    }
+
+    #[test]
+    fn a_patient_is_read_without_its_id() {
+        let raw = |text: &str| RawValue::from_string(text.to_owned()).expect("JSON");
+        let told = |id| {
+            let json = format!(r#"{{"resourceType":"Patient","id":"{id}","gender":"female"}}"#);
+            patient(&raw(&json), "source")
+        };
+        assert!(told("a").is_ok() && told("a") == told("b"));
+        let problem = patient(&raw(r#"{"resourceType":"Group"}"#), "source").err();
+        assert!(problem.is_some_and(|problem| problem.starts_with("source is no FHIR Patient")));
+    }
+}

@@ -240,3 +240,95 @@ impl QueryLine<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn patient_json(given: &str, birth: &str, phone: &str) -> String {
+        format!(
+            r#"{{"resourceType":"Patient","name":[{{"family":"Lindqvist","given":["{given}"]}}],"gender":"female",
+            "birthDate":"{birth}","telecom":[{{"system":"phone","value":"{phone}"}}],
+            "address":[{{"line":["217 Forest St"],"city":"Saint Paul","state":"MN","postalCode":"55101"}}]}}"#
+        )
+        .replace('\n', "")
+    }
+
+    fn candidate(id: &str, patient: &str) -> String {
+        format!("{{\"id\":\"{id}\",\"patient\":{patient}}}\n")
+    }
+
+    fn query(patient: &str, candidates: &str, expected: &str) -> String {
+        format!(
+            "{{\"query\":{patient},\"candidate_ids\":[{candidates}],\"expected_match_ids\":[{expected}],\
+             \"candidate_meta\":{{\"a1\":[\"typo\",false,false],\"c\":[\"sister\",true,false]}}}}\n"
+        )
+    }
+
+    fn file(text: &str) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+        file.write_all(text.as_bytes()).expect("room for a few lines");
+        file
+    }
+
+    fn evaluated(queries: &str) -> Result<serde_json::Value, String> {
+        let astrid = patient_json("Astrid", "1984-03-01", "651-234-4719");
+        let sister = patient_json("Ottilie", "1991-07-19", "651-867-5309");
+        let candidates =
+            [candidate("a1", &astrid), candidate("a2", &astrid), candidate("c", &sister)].concat();
+        let (queries, candidates) = (file(queries), file(&candidates));
+        let model = Arc::new(Model::default_model());
+        evaluate(queries.path(), candidates.path(), model)
+            .map(|figures| serde_json::to_value(figures).expect("numbers and words"))
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn two_records_of_one_person_are_one_answer() {
+        let astrid = patient_json("Astrid", "1984-03-01", "651-234-4719");
+        let figures =
+            evaluated(&query(&astrid, r#""a1","a2","c""#, r#""a1","a2""#)).expect("well formed");
+        for verdict in ["probabilistic", "policy", "both"] {
+            let figures = &figures[verdict];
+            assert_eq!(figures["release"]["right"], 1, "{verdict}");
+            assert_eq!((&figures["all"]["tp"], &figures["all"]["tn"]), (&2.into(), &1.into()));
+            assert_eq!(figures["official"]["n"], 2, "{verdict}");
+            assert_eq!(figures["by_category"]["sister"]["tn"], 1, "{verdict}");
+            assert_eq!(figures["by_category"]["typo"]["tp"], 1, "{verdict}");
+        }
+    }
+
+    #[test]
+    fn releases_are_right_or_wrong_by_person() {
+        let astrid = patient_json("Astrid", "1984-03-01", "651-234-4719");
+        let nobody = patient_json("Ingeborg", "2001-12-30", "612-234-0001");
+        let release = |queries: &str| {
+            let figures = evaluated(queries).expect("well formed");
+            (figures["policy"]["release"].clone(), figures["policy"]["absent_wrong"].clone())
+        };
+        let (released, _) = release(&query(&nobody, r#""a1","c""#, ""));
+        assert_eq!(released["right_no_match"], 1);
+        let (released, _) = release(&query(&nobody, r#""a1","c""#, r#""a1""#));
+        assert_eq!(released["missed"], 1);
+        // The truth says that Astrid is somebody else, who is not there.
+        let (released, absent_wrong) = release(&query(&astrid, r#""a1","c""#, ""));
+        assert_eq!((&released["wrong"], absent_wrong), (&1.into(), 1.into()));
+    }
+
+    #[test]
+    fn two_persons_that_match_are_both_withheld() {
+        assert!(matches!(outcome_of([false, true].into_iter(), false), Outcome::Withheld));
+        assert!(matches!(outcome_of([false, false, false].into_iter(), true), Outcome::Withheld));
+        assert!(matches!(outcome_of([true].into_iter(), true), Outcome::Wrong { absent: true }));
+        assert!(matches!(outcome_of([].into_iter(), false), Outcome::Missed));
+    }
+
+    #[test]
+    fn a_candidate_that_is_nowhere_is_an_error_of_its_line() {
+        let astrid = patient_json("Astrid", "1984-03-01", "651-234-4719");
+        let error = evaluated(&query(&astrid, r#""zz""#, "")).expect_err("zz is no candidate");
+        assert!(error.contains("line 1: names a candidate"), "{error}");
+    }
+}
