@@ -11,7 +11,7 @@ const EXIT_UNUSABLE: u8 = 2;
 
 /// Input that an operator must mend, said in one sentence that quotes no patient.
 #[derive(Debug, Error)]
-pub enum UnusableInput {
+pub(super) enum UnusableInput {
     /// The file cannot be opened or read.
     #[error("{} cannot be read: {source}", file.display())]
     Unreadable {
@@ -30,14 +30,6 @@ pub enum UnusableInput {
         /// What is wrong with it.
         problem: String,
     },
-    /// A file has no column of this name.
-    #[error("{} has no column {column}", file.display())]
-    MissingColumn {
-        /// The file.
-        file: PathBuf,
-        /// The column.
-        column: &'static str,
-    },
     /// A file is well formed, but tells nothing that could be compared.
     #[error("{} holds no usable record", file.display())]
     NoRecord {
@@ -48,12 +40,12 @@ pub enum UnusableInput {
 
 impl UnusableInput {
     /// What is wrong with one line.
-    pub fn line(file: &Path, line: u64, problem: impl Into<String>) -> Self {
+    pub(super) fn line(file: &Path, line: u64, problem: impl Into<String>) -> Self {
         Self::Line { file: file.to_owned(), line, problem: problem.into() }
     }
 
     /// What is wrong with a line's JSON, without quoting it: serde's own words may quote a value.
-    pub fn json_problem(error: &serde_json::Error) -> String {
+    pub(super) fn json_problem(error: &serde_json::Error) -> String {
         let column = error.column();
         let told = error.to_string();
         match error.classify() {
@@ -67,7 +59,7 @@ impl UnusableInput {
 }
 
 /// Ends a command: unusable input is said on standard error and exits with 2, any other error is passed on.
-pub fn settle(result: anyhow::Result<ExitCode>) -> anyhow::Result<ExitCode> {
+pub(super) fn settle(result: anyhow::Result<ExitCode>) -> anyhow::Result<ExitCode> {
     let error = match result {
         Ok(code) => return Ok(code),
         Err(error) => error,

@@ -2,7 +2,6 @@
 
 mod cases;
 mod pairs;
-mod persons;
 mod population;
 mod tally;
 
@@ -30,6 +29,9 @@ pub struct Args {
     /// The model; the one that ships with this program if not given
     #[arg(long)]
     model: Option<PathBuf>,
+    /// Train on the candidates first, without their truth, as a bulk link does
+    #[arg(long, requires = "population")]
+    train: bool,
 }
 
 /// One figure for each way to decide.
@@ -59,7 +61,7 @@ fn evaluate(args: &Args) -> anyhow::Result<ExitCode> {
     match (&args.pairs, args.population.as_deref()) {
         (Some(pairs), _) => print(&pairs::evaluate(pairs, model)?),
         (None, Some([queries, candidates])) => {
-            print(&population::evaluate(queries, candidates, model)?)
+            print(&population::evaluate(queries, candidates, model, args.train)?)
         }
         (None, _) => anyhow::bail!("--population takes a file of queries and one of candidates"),
     }

@@ -4,15 +4,15 @@ use std::{
     sync::Arc,
 };
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{
-    cli::unusable::UnusableInput,
-    domain::{Demographics, PartialDate},
+    cli::link::training_options,
+    domain::PartialDate,
     matching::{
-        MatchGrade, Model, Population, RecordNo,
+        MatchGrade, Model, NormalizedRecord, Population, RecordNo,
+        bulk::Batch,
         policy::{Determination, Policy, PolicyRecord},
     },
 };
@@ -20,7 +20,6 @@ use crate::{
 use super::{
     Verdicts,
     cases::{parse, patient, read_lines, today},
-    persons::Persons,
     tally::{Case, Tally},
 };
 
@@ -72,10 +71,11 @@ struct Release {
     right_no_match: u64,
 }
 
-/// The pool of all candidates, linked into persons as an index would.
+/// All candidates, linked into persons in bulk.
 struct Pool {
     population: Population,
-    persons: Persons,
+    /// By record, the first record of its person.
+    persons: Vec<u32>,
     by_id: HashMap<String, RecordNo>,
     policy_records: Vec<PolicyRecord>,
     policy: Policy,
@@ -108,8 +108,9 @@ pub(super) fn evaluate(
     queries: &Path,
     candidates: &Path,
     model: Arc<Model>,
-) -> Result<Verdicts<Figures>, UnusableInput> {
-    let pool = Pool::load(candidates, model)?;
+    train: bool,
+) -> anyhow::Result<Verdicts<Figures>> {
+    let pool = Pool::load(candidates, model, train)?;
     let answers = read_lines(queries, |line| pool.answer(&parse(line)?))?;
     let mut figures: Verdicts<Figures> = Verdicts::default();
     for answer in answers {
@@ -141,26 +142,29 @@ impl Figures {
 }
 
 impl Pool {
-    fn load(path: &Path, model: Arc<Model>) -> Result<Self, UnusableInput> {
+    fn load(path: &Path, model: Arc<Model>, train: bool) -> anyhow::Result<Self> {
         let today = today();
         let read = read_lines(path, |line| {
             let told: CandidateLine<'_> = parse(line)?;
-            Ok((told.id, patient(told.patient, "patient")?))
+            let told = (told.id, patient(told.patient, "patient")?);
+            let normalized = NormalizedRecord::from_demographics(&told.1);
+            Ok((told.0, normalized, PolicyRecord::new(&told.1, today)))
         })?;
-        let (ids, told): (Vec<String>, Vec<Demographics>) = read.into_iter().unzip();
-        let mut population = Population::new(model);
-        for demographics in &told {
-            population.insert(demographics);
+        let mut batch = Batch::new(model);
+        let (mut by_id, mut policy_records) = (HashMap::new(), Vec::with_capacity(read.len()));
+        for (number, (id, normalized, policy_record)) in (0..).zip(read) {
+            batch.extend(&[normalized]);
+            by_id.insert(id, RecordNo(number));
+            policy_records.push(policy_record);
         }
-        let numbered = (0_u32..).map(RecordNo);
-        Ok(Self {
-            persons: Persons::link(&population, &told),
-            population,
-            by_id: ids.into_iter().zip(numbered).collect(),
-            policy_records: told.par_iter().map(|told| PolicyRecord::new(told, today)).collect(),
-            policy: Policy::default(),
-            today,
-        })
+        batch.block();
+        if train {
+            batch.train(&training_options(&[path.to_owned()], None)?);
+        }
+        let edges = batch.compare().edges;
+        let persons = batch.cluster(&edges, batch.model().link_bits());
+        let population = batch.into_population();
+        Ok(Self { population, persons, by_id, policy_records, policy: Policy::default(), today })
     }
 
     fn answer(&self, query: &QueryLine<'_>) -> Result<Answer, String> {
@@ -168,13 +172,13 @@ impl Pool {
         let probe = self.population.probe(&told);
         let asked = PolicyRecord::new(&told, self.today);
         let mut candidates = Vec::with_capacity(query.candidate_ids.len());
-        let mut subjects: BTreeMap<usize, Subject> = BTreeMap::new();
+        let mut subjects: BTreeMap<u32, Subject> = BTreeMap::new();
         for id in &query.candidate_ids {
             let Some(&no) = self.by_id.get(id) else {
                 return Err("names a candidate that the file of candidates does not hold".into());
             };
             let case = query.case(id);
-            let subject = subjects.entry(self.persons.person_of(no)).or_default();
+            let subject = subjects.entry(self.persons[no.0 as usize]).or_default();
             subject.records.push(no);
             subject.stranger |= !case.expected;
             let certain = self.population.compare(&probe, no).grade == MatchGrade::Certain;
@@ -280,7 +284,7 @@ mod tests {
             [candidate("a1", &astrid), candidate("a2", &astrid), candidate("c", &sister)].concat();
         let (queries, candidates) = (file(queries), file(&candidates));
         let model = Arc::new(Model::default_model());
-        evaluate(queries.path(), candidates.path(), model)
+        evaluate(queries.path(), candidates.path(), model, false)
             .map(|figures| serde_json::to_value(figures).expect("numbers and words"))
             .map_err(|error| error.to_string())
     }
