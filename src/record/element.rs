@@ -76,6 +76,53 @@ impl<'a> Element<'a> {
     }
 }
 
+/// A resource whose top-level elements were found in one pass, since a rule asks for many of them.
+pub(super) struct Head<'a> {
+    resource: Element<'a>,
+    fields: Vec<(Cow<'a, str>, Element<'a>)>,
+}
+
+impl<'a> Head<'a> {
+    pub(super) fn new(json: &'a str) -> Self {
+        let resource = Element::new(json);
+        Self { resource, fields: resource.fields().collect() }
+    }
+
+    /// The resource itself.
+    pub(super) fn resource(&self) -> Element<'a> {
+        self.resource
+    }
+
+    /// A top-level element by name.
+    pub(super) fn field(&self, name: &str) -> Option<Element<'a>> {
+        self.fields.iter().find(|(key, _)| key == name).map(|(_, value)| *value)
+    }
+
+    /// A top-level element's text by name.
+    pub(super) fn text_of(&self, name: &str) -> Option<Cow<'a, str>> {
+        self.field(name).and_then(Element::text)
+    }
+
+    /// Every element at a dotted path, through arrays. `value[x]` stands for whichever type of it
+    /// is told.
+    pub(super) fn at(&self, path: &str) -> Vec<Element<'a>> {
+        if let Some(stem) = path.strip_suffix("[x]") {
+            let is_choice = |name: &str| {
+                let kind = name.strip_prefix(stem);
+                kind.is_some_and(|kind| kind.starts_with(|first: char| first.is_ascii_uppercase()))
+            };
+            let told = self.fields.iter().filter(|(name, _)| is_choice(name));
+            return told.map(|(_, value)| *value).collect();
+        }
+        let (first, rest) = path.split_once('.').unwrap_or((path, ""));
+        match (self.field(first), rest) {
+            (None, _) => Vec::new(),
+            (Some(value), "") => vec![value],
+            (Some(value), rest) => value.at(rest),
+        }
+    }
+}
+
 /// Members of an object.
 pub(super) struct Fields<'a> {
     json: &'a str,

@@ -19,6 +19,8 @@ mod representative;
 mod rewrite;
 mod same_fact;
 
+use std::fmt;
+
 use time::OffsetDateTime;
 
 pub use conflict::{Conflict, ConflictKind, Danger};
@@ -62,7 +64,7 @@ pub struct MergeContext {
 }
 
 /// Something odd about what a member sent, that lost nothing.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RecordIssue {
     /// What is odd.
     pub kind: RecordIssueKind,
@@ -70,8 +72,15 @@ pub struct RecordIssue {
     pub member: MemberCode,
     /// Its type.
     pub resource_type: String,
-    /// The id under which the record shows it.
+    /// The id under which the record shows it; empty where it is about the whole type.
     pub gateway_id: String,
+}
+
+impl fmt::Debug for RecordIssue {
+    // An id may be a record number.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RecordIssue({:?} {}/{}.…)", self.kind, self.resource_type, self.member)
+    }
 }
 
 /// What is odd about a resource.
@@ -94,10 +103,18 @@ pub fn merge(context: &MergeContext, answers: Vec<MemberAnswer>) -> MergedRecord
     merged::compose(context, intake, facts, &representatives, conflicts)
 }
 
-/// Rewrites one resource to gateway ids without merging it, as [`merge`] would: the same bytes.
-/// For a resource read alone, or shown before all members have answered.
+/// Rewrites one resource to gateway ids without merging it, as [`merge`] would: the same bytes,
+/// unless its member uses the id for two contents. `answer` says whose it is; what else it holds is
+/// not looked at. For a resource read alone, or shown before all members have answered.
 pub fn rewrite_one(person: EnterpriseId, answer: &MemberAnswer, resource: &Resource) -> Original {
-    let one = MemberAnswer { resources: vec![resource.clone()], ..answer.clone() };
+    let one = MemberAnswer {
+        member: answer.member.clone(),
+        base_url: answer.base_url.clone(),
+        name: None,
+        organization_id: None,
+        patient_ids: answer.patient_ids.clone(),
+        resources: vec![resource.clone()],
+    };
     let intake = intake::take_in(person, vec![one]);
     merged::first_original(intake)
         .unwrap_or_else(|| unreachable!("an intake holds every resource it was given"))

@@ -500,7 +500,10 @@ fn bytes(record: &MergedRecord) -> String {
     for original in record.originals() {
         text.extend([&*original.json, "\n"]);
     }
-    text.push_str(&format!("{:?} {:?}", groups(record), record.issues()));
+    for issue in record.issues() {
+        text.push_str(&format!("{issue:?} {}\n", issue.gateway_id));
+    }
+    text.push_str(&format!("{:?}", groups(record)));
     text
 }
 

@@ -9,7 +9,7 @@ use super::{
     rules::SERIAL,
     value::Value,
 };
-use crate::record::element::Element;
+use crate::record::element::{Element, Head};
 
 /// A business identifier: its type where told, its namespace, its value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,7 +22,7 @@ pub(in crate::record) struct BusinessId<'a> {
 /// The head of one resource, as its rule reads it.
 pub(in crate::record) struct Fact<'a> {
     pub(in crate::record) rule: &'static Rule,
-    resource: Element<'a>,
+    resource: Head<'a>,
     pub(in crate::record) identifiers: Vec<BusinessId<'a>>,
     pub(in crate::record) codes: Vec<Code<'a>>,
     times: Vec<Option<ClinicalTime>>,
@@ -79,15 +79,15 @@ impl<'a> Fact<'a> {
         rule: &'static Rule,
         resolve: &impl Resolve<'a>,
     ) -> Self {
-        let resource = Element::new(json);
+        let resource = Head::new(json);
         Self {
             rule,
+            identifiers: identifiers(&resource, rule),
+            codes: what(&resource, rule, resolve),
+            times: rule.when.iter().map(|slot| first_time(&resource, slot)).collect(),
+            negated: is_negated(&resource, rule),
+            links: rule.links.iter().map(|(path, _)| targets(&resource, path, resolve)).collect(),
             resource,
-            identifiers: identifiers(resource, rule),
-            codes: what(resource, rule, resolve),
-            times: rule.when.iter().map(|slot| first_time(resource, slot)).collect(),
-            negated: is_negated(resource, rule),
-            links: rule.links.iter().map(|(path, _)| targets(resource, path, resolve)).collect(),
             content: OnceCell::new(),
         }
     }
@@ -108,7 +108,8 @@ impl<'a> Fact<'a> {
 
     /// Whether it can be tied to anything at all by its content.
     pub(in crate::record) fn has_content_key(&self) -> bool {
-        self.rule.by_content && !self.codes.is_empty()
+        let timed = self.rule.clock == Clock::Timeless || self.times.iter().any(Option::is_some);
+        self.rule.by_content && timed && !self.codes.is_empty()
     }
 
     /// How two resources of two members stand to each other. `links` knows
@@ -200,9 +201,8 @@ impl<'a> Fact<'a> {
     }
 
     fn has_needed(&self, other: &Self) -> bool {
-        let told = |fact: &Self| {
-            fact.rule.needs.iter().all(|path| !elements(fact.resource, path).is_empty())
-        };
+        let told =
+            |fact: &Self| fact.rule.needs.iter().all(|path| !fact.resource.at(path).is_empty());
         told(self) && told(other)
     }
 
@@ -233,14 +233,14 @@ impl<'a> Fact<'a> {
     fn content(&self) -> &Content<'a> {
         self.content.get_or_init(|| {
             let read = |paths: &[&str]| {
-                paths.iter().map(|path| Value::of_all(&elements(self.resource, path))).collect()
+                paths.iter().map(|path| Value::of_all(&self.resource.at(path))).collect()
             };
             let status = self.resource.text_of("status").unwrap_or_default();
             Content {
                 same: read(self.rule.same),
                 compatible: read(self.rule.compatible),
                 preferred: read(self.rule.preferred),
-                words: words(self.resource, self.rule),
+                words: words(&self.resource, self.rule),
                 in_flux: IN_FLUX.contains(&status.as_ref()),
             }
         })
@@ -300,7 +300,7 @@ fn shared_identifier(a: &[BusinessId<'_>], b: &[BusinessId<'_>]) -> Shared {
     shared
 }
 
-fn identifiers<'a>(resource: Element<'a>, rule: &Rule) -> Vec<BusinessId<'a>> {
+fn identifiers<'a>(resource: &Head<'a>, rule: &Rule) -> Vec<BusinessId<'a>> {
     let mut found = Vec::new();
     for path in rule.identifiers {
         if *path == SERIAL {
@@ -347,7 +347,7 @@ fn business_id<'a>(element: Element<'a>, path: &str) -> Option<BusinessId<'a>> {
     (significant(&value) && !outdated).then_some(BusinessId { kind, system, value })
 }
 
-fn serial_number(device: Element<'_>) -> Option<BusinessId<'_>> {
+fn serial_number<'a>(device: &Head<'a>) -> Option<BusinessId<'a>> {
     let model = device.at("udiCarrier.deviceIdentifier").first()?.text()?;
     let serial = device.text_of("serialNumber").filter(|serial| significant(serial))?;
     Some(BusinessId { kind: SERIAL.to_owned(), system: model, value: serial })
@@ -362,17 +362,17 @@ fn significant(value: &str) -> bool {
             .contains(&value.to_ascii_lowercase().as_str())
 }
 
-fn what<'a>(resource: Element<'a>, rule: &Rule, resolve: &impl Resolve<'a>) -> Vec<Code<'a>> {
+fn what<'a>(resource: &Head<'a>, rule: &Rule, resolve: &impl Resolve<'a>) -> Vec<Code<'a>> {
     for path in rule.what {
-        let told = elements(resource, path);
+        let told = resource.at(path);
         if told.is_empty() {
             continue;
         }
         let mut found: Vec<Code<'a>> = told.iter().copied().flat_map(codes).collect();
         if found.is_empty() {
-            let behind = told
-                .iter()
-                .filter_map(|element| resolve.resource(resource, &element.text_of("reference")?));
+            let behind = told.iter().filter_map(|element| {
+                resolve.resource(resource.resource(), &element.text_of("reference")?)
+            });
             found = behind.filter_map(|target| target.field("code")).flat_map(codes).collect();
         }
         if found.is_empty() && rule.is_statement {
@@ -389,17 +389,17 @@ fn what<'a>(resource: Element<'a>, rule: &Rule, resolve: &impl Resolve<'a>) -> V
     Vec::new()
 }
 
-fn words(resource: Element<'_>, rule: &Rule) -> String {
-    let told = rule.what.iter().flat_map(|path| elements(resource, path));
+fn words(resource: &Head<'_>, rule: &Rule) -> String {
+    let told = rule.what.iter().flat_map(|path| resource.at(path));
     told.filter_map(|element| element.text_of("text"))
         .map(|text| folded(&text))
         .next()
         .unwrap_or_default()
 }
 
-fn first_time(resource: Element<'_>, slot: &[&str]) -> Option<ClinicalTime> {
+fn first_time(resource: &Head<'_>, slot: &[&str]) -> Option<ClinicalTime> {
     slot.iter().find_map(|path| {
-        elements(resource, path).first().and_then(|told| ClinicalTime::parse(&told.text()?))
+        resource.at(path).first().and_then(|told| ClinicalTime::parse(&told.text()?))
     })
 }
 
@@ -417,7 +417,7 @@ fn on_clock(a: ClinicalTime, b: ClinicalTime, clock: Clock) -> TimeAgreement {
     }
 }
 
-fn is_negated(resource: Element<'_>, rule: &Rule) -> bool {
+fn is_negated(resource: &Head<'_>, rule: &Rule) -> bool {
     rule.negation.iter().any(|(path, words)| {
         resource.at(path).into_iter().any(|told| {
             words.iter().any(|word| told.raw() == *word || told.text().as_deref() == Some(word))
@@ -425,7 +425,7 @@ fn is_negated(resource: Element<'_>, rule: &Rule) -> bool {
     })
 }
 
-fn targets<'a>(resource: Element<'a>, path: &str, resolve: &impl Resolve<'a>) -> Vec<u32> {
+fn targets<'a>(resource: &Head<'a>, path: &str, resolve: &impl Resolve<'a>) -> Vec<u32> {
     let mut found: Vec<u32> = resource
         .at(path)
         .into_iter()
@@ -435,17 +435,4 @@ fn targets<'a>(resource: Element<'a>, path: &str, resolve: &impl Resolve<'a>) ->
     found.sort_unstable();
     found.dedup();
     found
-}
-
-/// The elements at a path; `value[x]` stands for whichever type of it is told.
-fn elements<'a>(resource: Element<'a>, path: &str) -> Vec<Element<'a>> {
-    let Some(stem) = path.strip_suffix("[x]") else { return resource.at(path) };
-    resource
-        .fields()
-        .filter(|(name, _)| {
-            name.strip_prefix(stem)
-                .is_some_and(|kind| kind.starts_with(|first: char| first.is_ascii_uppercase()))
-        })
-        .map(|(_, element)| element)
-        .collect()
 }
