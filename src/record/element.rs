@@ -93,6 +93,11 @@ impl<'a> Head<'a> {
         self.resource
     }
 
+    /// The top-level elements, in the order told.
+    pub(super) fn fields(&self) -> impl Iterator<Item = (&str, Element<'a>)> {
+        self.fields.iter().map(|(name, value)| (name.as_ref(), *value))
+    }
+
     /// A top-level element by name.
     pub(super) fn field(&self, name: &str) -> Option<Element<'a>> {
         self.fields.iter().find(|(key, _)| key == name).map(|(_, value)| *value)

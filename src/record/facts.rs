@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use foldhash::{HashMap, HashMapExt, fast::FixedState};
+use foldhash::{HashMap, HashMapExt};
 
 use super::{
     RecordIssueKind,
@@ -170,7 +170,7 @@ impl<'a> Finder<'a> {
         for place in places {
             let Some(told) = self.intake.told.get(place) else { continue };
             let place = place as u32;
-            let alike = by_content.entry((told.member, content_hash(told))).or_default();
+            let alike = by_content.entry((told.member, told.content_hash)).or_default();
             let twin = alike.iter().find(|other| {
                 self.told(**other).is_some_and(|other| content(other) == content(told))
             });
@@ -296,15 +296,4 @@ fn content(told: &Told) -> Vec<(std::borrow::Cow<'_, str>, &str)> {
         .collect();
     fields.sort_unstable();
     fields
-}
-
-/// Equal for equal [`content`]; it only narrows the search.
-fn content_hash(told: &Told) -> u64 {
-    use std::hash::BuildHasher;
-    let hasher = FixedState::default();
-    Element::new(told.resource.json())
-        .fields()
-        .filter(|(name, _)| name != "id" && name != "meta")
-        .map(|(name, value)| hasher.hash_one((name.as_ref(), value.raw())))
-        .fold(0, u64::wrapping_add)
 }

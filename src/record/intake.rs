@@ -1,10 +1,12 @@
 //! What the members sent, as a set: in canonical order, each resource once, under its gateway id.
 
-use std::{cmp::Ordering, collections::BTreeMap};
+use std::{cmp::Ordering, collections::BTreeMap, hash::BuildHasher};
+
+use foldhash::fast::FixedState;
 
 use super::{
     MemberAnswer, RecordIssue, RecordIssueKind,
-    element::Element,
+    element::{Element, Head},
     gateway_id::{gateway_id, hashed_id},
     rewrite::{Origin, rewrite},
 };
@@ -22,6 +24,8 @@ pub(super) struct Told {
     pub(super) json: String,
     /// How many elements it states.
     pub(super) elements: u32,
+    /// Equal where resources are identical in everything but id and meta, and seldom elsewhere.
+    pub(super) content_hash: u64,
     /// Inbound `meta.source`.
     pub(super) source: Option<String>,
 }
@@ -175,12 +179,14 @@ impl Intake {
             patient_ids: &sender.patient_ids,
             person,
         };
-        let rewritten = rewrite(resource.json(), &kind, &id, &origin);
+        let head = Head::new(resource.json());
+        let rewritten = rewrite(resource.json(), &head, &kind, &id, &origin);
         for (id, (resource_type, source_id)) in rewritten.hashed {
             let target = HashedId { member, resource_type, source_id: Some(source_id) };
             self.hashed.entry(id).or_insert(target);
         }
-        let source = Element::new(resource.json())
+        let content_hash = content_hash(&head);
+        let source = head
             .field("meta")
             .and_then(|meta| meta.text_of("source"))
             .map(std::borrow::Cow::into_owned);
@@ -189,10 +195,19 @@ impl Intake {
             gateway_id: id,
             json: rewritten.json,
             elements: rewritten.elements,
+            content_hash,
             source,
             resource,
         });
     }
+}
+
+fn content_hash(head: &Head<'_>) -> u64 {
+    let hasher = FixedState::default();
+    head.fields()
+        .filter(|(name, _)| *name != "id" && *name != "meta")
+        .map(|(name, value)| hasher.hash_one((name, value.raw())))
+        .fold(0, u64::wrapping_add)
 }
 
 /// `meta.lastUpdated` as seconds and nanoseconds, where told and whole.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde::Serialize;
 use time::format_description::well_known::Rfc3339;
 
 use super::{
@@ -19,6 +19,97 @@ const TRANSMITTER: &str =
 /// Code system of [`super::ConflictKind`], described in `docs/record.md`.
 const CONFLICTS: &str = "urn:tessera:conflict";
 
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Linkage<'a> {
+    resource_type: &'static str,
+    id: &'a str,
+    active: bool,
+    author: Agent<'a>,
+    item: Vec<Item<'a>>,
+}
+
+#[derive(Serialize)]
+struct Item<'a> {
+    r#type: &'static str,
+    resource: Target<'a>,
+}
+
+#[derive(Serialize)]
+struct Target<'a> {
+    reference: &'a str,
+}
+
+/// An organization by its identifier and name; it need not be a resource that can be read.
+#[derive(Clone, Copy, Serialize)]
+struct Agent<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    identifier: Option<Uri<'a>>,
+    display: &'a str,
+}
+
+#[derive(Clone, Copy, Serialize)]
+struct Uri<'a> {
+    system: &'static str,
+    value: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DetectedIssue<'a> {
+    resource_type: &'static str,
+    id: &'a str,
+    status: &'static str,
+    code: Concept<'a>,
+    severity: &'static str,
+    patient: Target<'a>,
+    author: Agent<'a>,
+    implicated: Vec<Target<'a>>,
+    detail: &'a str,
+}
+
+#[derive(Serialize)]
+struct Concept<'a> {
+    coding: [Coding; 1],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Coding {
+    system: &'static str,
+    code: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Provenance<'a> {
+    resource_type: &'static str,
+    id: &'a str,
+    target: Vec<Target<'a>>,
+    recorded: &'a str,
+    agent: [Participant<'a>; 2],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entity: Option<[Entity<'a>; 1]>,
+}
+
+#[derive(Serialize)]
+struct Participant<'a> {
+    r#type: Concept<'a>,
+    who: Agent<'a>,
+}
+
+#[derive(Serialize)]
+struct Entity<'a> {
+    role: &'static str,
+    what: Identified<'a>,
+}
+
+#[derive(Serialize)]
+struct Identified<'a> {
+    identifier: Uri<'a>,
+}
+
 /// Ties the resources of one group, the representative first (FHIR R4 `Linkage`).
 pub(super) fn linkage(context: &MergeContext, intake: &Intake, group: &[u32]) -> OwnResource {
     let told = group.iter().filter_map(|place| intake.told.get(*place as usize));
@@ -26,22 +117,18 @@ pub(super) fn linkage(context: &MergeContext, intake: &Intake, group: &[u32]) ->
     let mut parts: Vec<&str> = references.iter().map(String::as_str).collect();
     parts.sort_unstable();
     let id = own_id("linkage", &parts);
-    let items: Vec<Value> = references
-        .iter()
-        .enumerate()
-        .map(|(i, reference)| {
-            let kind = if i == 0 { "source" } else { "alternate" };
-            json!({"type": kind, "resource": {"reference": reference}})
-        })
-        .collect();
-    let json = json!({
-        "resourceType": "Linkage",
-        "id": id,
-        "active": true,
-        "author": agent(context.exchange_id.as_deref(), &context.exchange_name),
-        "item": items,
+    let item = |(i, reference)| Item {
+        r#type: if i == 0 { "source" } else { "alternate" },
+        resource: Target { reference },
+    };
+    let json = written(&Linkage {
+        resource_type: "Linkage",
+        id: &id,
+        active: true,
+        author: exchange(context),
+        item: references.iter().map(String::as_str).enumerate().map(item).collect(),
     });
-    OwnResource { resource_type: "Linkage", id, json: json.to_string() }
+    OwnResource { resource_type: "Linkage", id, json }
 }
 
 /// Shows one contradiction (FHIR R4 `DetectedIssue`).
@@ -49,23 +136,18 @@ pub(super) fn detected_issue(context: &MergeContext, conflict: &Conflict) -> Own
     let mut parts: Vec<&str> = vec![conflict.kind.code()];
     parts.extend(conflict.implicated.iter().map(String::as_str));
     let id = own_id("issue", &parts);
-    let implicated: Vec<Value> =
-        conflict.implicated.iter().map(|reference| json!({"reference": reference})).collect();
-    let json = json!({
-        "resourceType": "DetectedIssue",
-        "id": id,
-        "status": "final",
-        "code": {
-            "coding": [{"system": CONFLICTS, "code": conflict.kind.code()}],
-            "text": conflict.kind.text(),
-        },
-        "severity": conflict.danger.severity(),
-        "patient": {"reference": format!("Patient/{}", context.person)},
-        "implicated": implicated,
-        "detail": conflict.kind.text(),
-        "author": agent(context.exchange_id.as_deref(), &context.exchange_name),
+    let json = written(&DetectedIssue {
+        resource_type: "DetectedIssue",
+        id: &id,
+        status: "final",
+        code: concept(CONFLICTS, conflict.kind.code(), Some(conflict.kind.text())),
+        severity: conflict.danger.severity(),
+        patient: Target { reference: &format!("Patient/{}", context.person) },
+        author: exchange(context),
+        implicated: targets(&conflict.implicated),
+        detail: conflict.kind.text(),
     });
-    OwnResource { resource_type: "DetectedIssue", id, json: json.to_string() }
+    OwnResource { resource_type: "DetectedIssue", id, json }
 }
 
 /// Names author and transmitter of everything, one Provenance for each member and inbound
@@ -94,36 +176,51 @@ fn provenance(
     let mut parts = vec![sender.code.as_str(), source.unwrap_or_default()];
     parts.extend(references.iter().map(String::as_str));
     let id = own_id("provenance", &parts);
-    let targets: Vec<Value> =
-        references.iter().map(|reference| json!({"reference": reference})).collect();
-    let participant = |system: &str, code: &str, who: Value| json!({"type": {"coding": [{"system": system, "code": code}]}, "who": who});
-    let author = sender.name.as_deref().unwrap_or(sender.code.as_str());
-    let exchange = agent(context.exchange_id.as_deref(), &context.exchange_name);
-    let recorded = context.recorded.to_offset(time::UtcOffset::UTC);
-    let mut json = json!({
-        "resourceType": "Provenance",
-        "id": id,
-        "target": targets,
-        // A year beyond four digits is the only failure, and no clock of ours tells one.
-        "recorded": recorded.format(&Rfc3339).unwrap_or_default(),
-        "agent": [
-            participant(AUTHOR, "author", agent(sender.organization_id.as_deref(), author)),
-            participant(TRANSMITTER, "transmitter", exchange),
+    let name = sender.name.as_deref().unwrap_or(sender.code.as_str());
+    let author = agent(sender.organization_id.as_deref(), name);
+    // A year beyond four digits is the only failure, and no clock of ours tells one.
+    let recorded = context.recorded.to_offset(time::UtcOffset::UTC).format(&Rfc3339);
+    let json = written(&Provenance {
+        resource_type: "Provenance",
+        id: &id,
+        target: targets(&references),
+        recorded: &recorded.unwrap_or_default(),
+        agent: [
+            Participant { r#type: concept(AUTHOR, "author", None), who: author },
+            Participant {
+                r#type: concept(TRANSMITTER, "transmitter", None),
+                who: exchange(context),
+            },
         ],
+        entity: source.map(|value| {
+            [Entity { role: "source", what: Identified { identifier: Uri { system: URI, value } } }]
+        }),
     });
-    if let (Some(source), Some(object)) = (source, json.as_object_mut()) {
-        let what = json!({"identifier": {"system": URI, "value": source}});
-        object.insert("entity".to_owned(), json!([{"role": "source", "what": what}]));
-    }
-    OwnResource { resource_type: "Provenance", id, json: json.to_string() }
+    OwnResource { resource_type: "Provenance", id, json }
 }
 
-/// An organization by its identifier and name; it need not be a resource that can be read.
-fn agent(identifier: Option<&str>, name: &str) -> Value {
-    match identifier {
-        Some(value) => json!({"identifier": {"system": URI, "value": value}, "display": name}),
-        None => json!({"display": name}),
-    }
+fn exchange(context: &MergeContext) -> Agent<'_> {
+    agent(context.exchange_id.as_deref(), &context.exchange_name)
+}
+
+fn agent<'a>(identifier: Option<&'a str>, display: &'a str) -> Agent<'a> {
+    Agent { identifier: identifier.map(|value| Uri { system: URI, value }), display }
+}
+
+const fn concept<'a>(
+    system: &'static str,
+    code: &'static str,
+    text: Option<&'a str>,
+) -> Concept<'a> {
+    Concept { coding: [Coding { system, code }], text }
+}
+
+fn targets(references: &[String]) -> Vec<Target<'_>> {
+    references.iter().map(|reference| Target { reference }).collect()
+}
+
+fn written(resource: &impl Serialize) -> String {
+    serde_json::to_string(resource).expect("these structs hold text and lists alone")
 }
 
 /// `Type/<member>.<id>`.

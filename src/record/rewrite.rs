@@ -8,7 +8,7 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use super::{
-    element::{Element, is_space, skip_space, string_end, unescape},
+    element::{Element, Head, is_space, skip_space, string_end, unescape},
     gateway_id::{gateway_id, is_hashed},
 };
 use crate::{
@@ -48,9 +48,15 @@ pub(super) struct Rewritten {
 }
 
 /// Rewrites one resource to its gateway id.
-pub(super) fn rewrite(json: &str, resource_type: &str, id: &str, origin: &Origin<'_>) -> Rewritten {
+pub(super) fn rewrite(
+    json: &str,
+    head: &Head<'_>,
+    resource_type: &str,
+    id: &str,
+    origin: &Origin<'_>,
+) -> Rewritten {
     let mut writer = Writer::new(json, id, origin);
-    writer.opening();
+    writer.opening(head);
     writer.walk(resource_type == "Bundle");
     writer.finish()
 }
@@ -78,18 +84,13 @@ impl<'a> Writer<'a> {
     }
 
     /// Adds what the top level lacks, right after its brace.
-    fn opening(&mut self) {
-        let (mut id, mut meta) = (false, false);
-        for (key, _) in Element::new(self.json).fields() {
-            id |= key == "id";
-            meta |= key == "meta";
-        }
+    fn opening(&mut self, head: &Head<'_>) {
         let Some(brace) = self.json.find('{') else { return };
         let mut added = String::new();
-        if !id {
+        if head.field("id").is_none() {
             added.extend(["\"id\":", &quoted(self.id), ","]);
         }
-        if !meta {
+        if head.field("meta").is_none() {
             added.extend(["\"meta\":{\"source\":", &quoted(self.origin.base_url), "},"]);
         }
         if !added.is_empty() {
@@ -245,7 +246,7 @@ mod tests {
             person: EnterpriseId::from_u128(1),
         };
         let kind = Element::new(json).text_of("resourceType").expect("a type");
-        let rewritten = rewrite(json, &kind, "m.1", &origin);
+        let rewritten = rewrite(json, &Head::new(json), &kind, "m.1", &origin);
         assert_eq!(rewritten.json, expected);
         serde_json::from_str::<serde::de::IgnoredAny>(&rewritten.json).expect("still JSON");
     }
