@@ -1,6 +1,6 @@
 use std::{
     fs::File,
-    io::{BufRead, BufReader, Read as _},
+    io::{BufRead, BufReader, ErrorKind, Read as _},
     path::Path,
 };
 
@@ -35,8 +35,11 @@ pub(super) fn read_lines<T: Send>(
         let mut chunk: Vec<(u64, String)> = Vec::new();
         while chunk.len() < CHUNK_LINES {
             let mut line = String::new();
-            let read =
-                (&mut reader).take(LINE_BYTES_MAX).read_line(&mut line).map_err(unreadable)?;
+            let read = (&mut reader).take(LINE_BYTES_MAX).read_line(&mut line);
+            let read = read.map_err(|source| match source.kind() {
+                ErrorKind::InvalidData => UnusableInput::line(path, number + 1, "is not UTF-8"),
+                _ => unreadable(source),
+            })?;
             if read == 0 {
                 break;
             }
@@ -54,7 +57,8 @@ pub(super) fn read_lines<T: Send>(
         let outcomes: Vec<Result<T, UnusableInput>> = chunk
             .par_iter()
             .map(|(number, line)| {
-                judge(line).map_err(|problem| UnusableInput::line(path, *number, problem))
+                judge(line.trim_end())
+                    .map_err(|problem| UnusableInput::line(path, *number, problem))
             })
             .collect();
         for outcome in outcomes {
@@ -113,8 +117,8 @@ mod tests {
     #[test]
     fn the_first_bad_line_is_named() {
         assert_eq!(
-            read("1\n2\n\n{\n\"Okafor\"\n"),
-            Err("cases.jsonl, line 4: is not JSON (column 1)".to_owned())
+            read("1\n2\n\n4x\n\"Okafor\"\n"),
+            Err("cases.jsonl, line 4: is not JSON (column 2)".to_owned())
         );
         assert_eq!(
             read("1\n\"Okafor\"\n"),
