@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use comfy_table::{CellAlignment, Table, presets::UTF8_HORIZONTAL_ONLY};
+use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use serde::Serialize;
 use time::OffsetDateTime;
 
@@ -120,7 +120,7 @@ fn told(explained: &Explained) -> String {
 
 fn waterfall(explanation: &Explanation) -> Table {
     let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY);
+    table.load_style(UTF8_FULL_CONDENSED);
     table.set_header(["attribute", "left", "right", "level", "frequency", "bits", "sum"]);
     let mut sum = explanation.prior_bits;
     let bits = |bits: f32| format!("{bits:+.1}");
