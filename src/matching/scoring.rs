@@ -79,9 +79,17 @@ impl Scorer {
             }
             ln_pairs[k] = table.pairs.max(1e-9).ln() as f32;
             ln_cost[k] = if class.is_family() { model.costs[k].ln() as f32 } else { 0.0 };
-            if class == Class::Twin { ln_cost[k] = crate::matching::person::env("CT", model.costs[k] as f32).ln(); }
+            if class == Class::Twin {
+                ln_cost[k] = crate::matching::person::env("CT", model.costs[k] as f32).ln();
+            }
         }
-        Self { ln_probability, ln_pairs, ln_cost, ln_near_twin_cost: crate::matching::person::env("CTN", model.near_twin_cost as f32).ln() }
+        Self {
+            ln_probability,
+            ln_pairs,
+            ln_cost,
+            ln_near_twin_cost: crate::matching::person::env("CTN", model.near_twin_cost as f32)
+                .ln(),
+        }
     }
 
     /// ln of the expected number of pairs of each class that compare so.

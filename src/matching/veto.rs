@@ -41,8 +41,12 @@ impl Veto {
             Self::SuffixConflict => "generational suffixes differ",
             Self::NewbornConflict => "newborns of different birth order by name",
             Self::BirthOrderConflict => "birth orders differ",
-            Self::TwinConflict => "given name, sex and social security number differ, birth date and home do not",
-            Self::ParentConflict => "birth date, suffix and social security number differ, name and home do not",
+            Self::TwinConflict => {
+                "given name, sex and social security number differ, birth date and home do not"
+            }
+            Self::ParentConflict => {
+                "birth date, suffix and social security number differ, name and home do not"
+            }
         }
     }
 }

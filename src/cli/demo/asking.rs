@@ -5,7 +5,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use futures_util::future::try_join_all;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
@@ -21,6 +21,9 @@ use crate::domain::{EnterpriseId, PurposeOfUse};
 
 /// What the emergency department asks for.
 pub(super) const PURPOSE: PurposeOfUse = PurposeOfUse::EmergencyTreatment;
+
+/// Originals read at once.
+const CONCURRENT_READS_MAX: usize = 8;
 
 /// A patient who was asked for and found.
 pub(super) struct Asked {
@@ -57,8 +60,9 @@ pub(super) async fn ask(client: &FhirClient, patient: &Value) -> Result<Option<A
         let resource = client.read(&reference, PURPOSE).await?;
         anyhow::Ok((reference, resource))
     };
-    let absent = answer.implicated_and_absent().into_iter().map(read);
-    for (reference, resource) in try_join_all(absent).await? {
+    let absent = stream::iter(answer.implicated_and_absent());
+    let mut read = absent.map(read).buffer_unordered(CONCURRENT_READS_MAX);
+    while let Some((reference, resource)) = read.try_next().await? {
         answer.add_original(reference, resource);
     }
     let elapsed_in_all = started.elapsed();

@@ -205,8 +205,7 @@ impl Pair<'_> {
     }
 
     fn middle(&self, given_level: u8) -> u8 {
-        let used_already =
-            matches!(
+        let used_already = matches!(
             given_level,
             given::SWAPPED | given::IS_MIDDLE | given::HALF_SWAPPED | given::MIDDLE_INITIAL
         );

@@ -26,15 +26,29 @@ pub(super) fn contradictions(brief: &Brief<'_>, page: &mut Page) {
     for issue in &brief.answer.contradictions {
         let implicated = implicated(issue);
         let text = issue["detail"].as_str().map_or_else(|| words(&issue["code"]), str::to_owned);
-        let sides = distinct(implicated.iter().filter_map(|one| side_in_words(brief, one)));
+        let sides = sides_in_words(brief, &implicated);
         let text = if sides.is_empty() { text } else { format!("{text}: {}", sides.join(" / ")) };
         let tone = if issue["severity"] == "high" { Tone::Alarm } else { Tone::Caution };
         page.item(&format!("! {text}"), &members_of(implicated.iter()), tone);
     }
 }
 
-/// One side of a contradiction: what it says, and who says it. An original that stands behind a
-/// representative is not in the answer, and is spoken for by the others.
+/// What the sides of a contradiction say, and which members say it.
+fn sides_in_words(brief: &Brief<'_>, implicated: &[GatewayRef]) -> Vec<String> {
+    let mut sides: Vec<(String, Vec<&str>)> = Vec::new();
+    for reference in implicated {
+        let Some(words) = side_in_words(brief, reference) else { continue };
+        let member = reference.at_member().map_or("?", |(member, _)| member);
+        match sides.iter_mut().find(|(said, _)| said.eq_ignore_ascii_case(&words)) {
+            Some((_, members)) => members.push(member),
+            None => sides.push((words, vec![member])),
+        }
+    }
+    let side = |(words, members): (String, Vec<&str>)| format!("{words} ({})", members.join(" "));
+    sides.into_iter().map(side).collect()
+}
+
+/// One side. An original that could not be read is spoken for by the others.
 fn side_in_words(brief: &Brief<'_>, reference: &GatewayRef) -> Option<String> {
     let json: Value = brief.answer.resources.get(reference)?.read().ok()?;
     let what = match reference.resource_type.as_str() {
@@ -43,10 +57,8 @@ fn side_in_words(brief: &Brief<'_>, reference: &GatewayRef) -> Option<String> {
         _ => words(&json["code"]),
     };
     let dose = json["dosageInstruction"][0]["text"].as_str().unwrap_or_default().to_owned();
-    let status = json["clinicalStatus"]["coding"][0]["code"].as_str();
-    let status = status.filter(|status| *status != "active").unwrap_or_default().to_owned();
-    let member = reference.at_member().map_or("?", |(member, _)| member);
-    Some(format!("{} ({member})", join(vec![what, dose, status])))
+    let status = json["clinicalStatus"]["coding"][0]["code"].as_str().unwrap_or_default();
+    Some(join(vec![what, dose, status.to_owned()]))
 }
 
 pub(super) fn allergies(brief: &Brief<'_>, page: &mut Page) {
