@@ -1,0 +1,190 @@
+//! Members feed their patients (IHE ITI-104), and what bad input gets.
+
+use reqwest::{Method, header};
+use serde_json::{Value, json};
+
+use crate::{
+    people::{anne, anybody, lake, number_of, patient, ruth},
+    world::{World, feed_path},
+};
+
+async fn world() -> World {
+    World::with(vec![anne(), lake()], |settings| {
+        settings["api"]["body_bytes_max"] = json!(65_536);
+    })
+    .await
+}
+
+fn ruths() -> Value {
+    patient("anne", "ruth", &ruth())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_patient_is_created_and_told_again_is_updated() {
+    let world = world().await;
+    let anne = world.feeder("anne");
+    let created = anne.feed(&ruths()).await;
+    assert_eq!((created.status, created.header("etag")), (201, "W/\"1\""), "{created:?}");
+    let person = created.located().to_owned();
+    assert!(created.header("location").starts_with(world.gateway.base_url()));
+
+    let repeated = anne.feed(&ruths()).await;
+    assert_eq!((repeated.status, repeated.header("etag")), (200, "W/\"1\""), "nothing is new");
+    assert_eq!(repeated.located(), person);
+
+    let mut moved = ruths();
+    moved["address"][0]["line"] = json!(["7 Lighthouse Road"]);
+    let updated = anne.feed(&moved).await;
+    assert_eq!((updated.status, updated.header("etag")), (200, "W/\"2\""));
+    assert_eq!(updated.located(), person);
+    let read = world.client("ed").get(&format!("Patient/{person}")).await;
+    assert!(read.text().contains("7 Lighthouse Road"), "{read:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_later_word_is_not_undone_by_an_earlier_one() {
+    let world = world().await;
+    let anne = world.feeder("anne");
+    let told = |line: &str, moment: &str| {
+        let mut told = ruths();
+        told["address"][0]["line"] = json!([line]);
+        told["meta"] = json!({"lastUpdated": moment});
+        told
+    };
+    let first = anne.feed(&told("7 Lighthouse Road", "2025-05-05T10:00:00Z")).await;
+    assert_eq!(first.status, 201);
+    let late = anne.feed(&told("1 Former Street", "2025-05-04T10:00:00Z")).await;
+    assert_eq!((late.status, late.located()), (200, first.located()), "{late:?}");
+    let read = world.client("ed").get(&format!("Patient/{}", first.located())).await;
+    assert!(read.text().contains("7 Lighthouse Road") && !read.text().contains("1 Former Street"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_patients_behind_the_identifiers_are_refused() {
+    let world = world().await;
+    let anne = world.feeder("anne");
+    let (one, other) = (ruths(), patient("anne", "other", &anybody(1)));
+    let mut both = one.clone();
+    let more = other["identifier"][0].clone();
+    both["identifier"].as_array_mut().expect("a list").push(more);
+    let ((system, a), (_, b)) = (number_of(&one), number_of(&other));
+    let path = format!("Patient?identifier={system}|{a},{system}|{b}");
+
+    // Of an unknown patient nobody could say under which number to keep it.
+    anne.put(&path, &both).await.refuses(412, "multiple-matches", "several patients");
+    assert_eq!(anne.feed(&one).await.status, 201);
+    assert_eq!(anne.put(&path, &both).await.status, 200, "one known number names it");
+    assert_eq!(anne.feed(&other).await.status, 201);
+    anne.put(&path, &both).await.refuses(412, "multiple-matches", "several patients");
+}
+
+/// A feed of this body, and how it is refused.
+async fn check(world: &World, body: &str, status: u16, code: &str, words: &str) {
+    let answer = world.feeder("anne").put(&feed_path(&ruths()), body).await;
+    answer.refuses(status, code, words);
+    let events = world.events_of(&answer).await;
+    let closed: Vec<_> = events.iter().filter(|event| !event.open).collect();
+    assert_eq!((closed.len(), closed[0].outcome()), (1, "4"), "{words}: {events:?}");
+    assert_eq!(world.gateway.exchange().index.records_total(), 0, "{words}");
+}
+
+fn changed(change: impl FnOnce(&mut Value)) -> String {
+    let mut told = ruths();
+    change(&mut told);
+    told.to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_no_resource_is_told_where_it_breaks() {
+    let world = world().await;
+    let broken = "{\"resourceType\": \"Patient\",\n \"name\": [}";
+    check(&world, broken, 400, "structure", "line 2, column 11").await;
+    check(&world, "", 400, "structure", "line 1").await;
+    check(&world, "[]", 400, "structure", "resourceType").await;
+    check(&world, "{}", 400, "structure", "resourceType").await;
+    let cut: String = ruths().to_string().chars().take(200).collect();
+    check(&world, &cut, 400, "structure", "line 1, column 200").await;
+    let deep = format!("{{\"resourceType\":\"Patient\",\"x\":{}", "[".repeat(10_000));
+    check(&world, &deep, 400, "structure", "nested deeper than").await;
+    let shape = changed(|told| told["name"] = json!("Ruth"));
+    check(&world, &shape, 400, "structure", "line 1, column").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_over_the_bound_is_refused() {
+    let world = world().await;
+    let long = changed(|told| told["note"] = json!("x".repeat(70_000)));
+    check(&world, &long, 413, "too-long", "65536 bytes").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_patient_that_breaks_the_rules_is_told_which() {
+    let world = world().await;
+    let other = r#"{"resourceType": "Practitioner", "id": "x"}"#;
+    check(&world, other, 400, "invalid", "resourceType").await;
+    let checks: [(fn(&mut Value), &str, &str); 8] = [
+        (|told| told["birthDate"] = json!("1958-02-30"), "value", "Patient.birthDate"),
+        (|told| told["birthDate"] = json!("14/03/1958"), "value", "Patient.birthDate"),
+        (|told| told["gender"] = json!("f"), "value", "Patient.gender"),
+        (|told| told["name"] = json!([]), "value", "Patient.name"),
+        (|told| told["name"] = json!([{"family": " "}]), "value", "Patient.name"),
+        (
+            |told| told["modifierExtension"] = json!([{"url": "urn:x"}]),
+            "value",
+            "modifierExtension",
+        ),
+        (|told| told["identifier"] = json!([]), "invariant", "Patient.identifier"),
+        (|told| told["active"] = json!(false), "not-supported", "end of a local record"),
+    ];
+    for (change, code, words) in checks {
+        check(&world, &changed(change), 422, code, words).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_feed_must_say_by_which_identifier() {
+    let world = world().await;
+    let anne = world.feeder("anne");
+    let whole = feed_path(&ruths());
+    for (path, code, words) in [
+        ("Patient", "invalid", "identifier"),
+        ("Patient?identifier=123", "invalid", "system|value"),
+        ("Patient?identifier=urn:x|", "invalid", "identifier"),
+        (&*format!("{whole}&name=Ruth"), "not-supported", "only identifier"),
+        (&*format!("{whole}&identifier=urn:x|1"), "invalid", "more than once"),
+    ] {
+        anne.put(path, ruths()).await.refuses(400, code, words);
+    }
+    assert_eq!(anne.put(&format!("{whole}&_format=json"), ruths()).await.status, 201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_fhir_json_is_taken_and_given() {
+    let world = world().await;
+    let anne = world.feeder("anne");
+    let path = feed_path(&ruths());
+    let put = || anne.request(Method::PUT, &path).body(ruths().to_string());
+    for kind in ["application/fhir+xml", "text/plain", ""] {
+        let answer = anne.send(put().header(header::CONTENT_TYPE, kind)).await;
+        answer.refuses(415, "not-supported", "application/fhir+json");
+    }
+    anne.send(put()).await.refuses(415, "not-supported", "application/fhir+json");
+    let xml = anne.put(&format!("{path}&_format=xml"), ruths()).await;
+    xml.refuses(406, "not-supported", "application/fhir+json");
+    for kind in ["application/json", "application/fhir+json; charset=utf-8"] {
+        let answer = anne.send(put().header(header::CONTENT_TYPE, kind)).await;
+        assert!([200, 201].contains(&answer.status), "{kind}: {answer:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_offered_is_refused_in_fhir_too() {
+    let world = world().await;
+    let anne = world.feeder("anne");
+    let delete = anne.send(anne.request(Method::DELETE, "Patient/x")).await;
+    delete.refuses(405, "not-supported", "not offered");
+    let post = anne.post("Patient", ruths()).await;
+    post.refuses(405, "not-supported", "not offered");
+    let path = world.gateway.base_url().replace("/fhir", "/elsewhere");
+    anne.get(&path).await.refuses(404, "not-found", "no such interaction");
+}

@@ -1,0 +1,1 @@
+//! A test for each bug that was mended, named for what must not come back.
