@@ -37,10 +37,10 @@ pub struct LinkArgs {
     /// Where to write `record_id,enterprise_id`.
     #[arg(long)]
     output: PathBuf,
-    /// Model file; without it the shipped model is the start, and is trained on the files.
+    /// Model file, such as config/model.json; without it a model is trained on the files.
     #[arg(long)]
     model: Option<PathBuf>,
-    /// Train on the files first, from the model as start and prior.
+    /// Train on the files first, with the model's costs of wrong links.
     #[arg(long)]
     train: bool,
     /// Column with the true person, to report mistakes.
@@ -148,7 +148,7 @@ fn write_links(output: &Path, read: &ReadColumns, clusters: &[u32]) -> std::io::
         let _ = write!(id, "{}", person_id(read.id(*first as usize), *first));
         writer.write_record([read.id(record), id.as_bytes()])?;
     }
-    writer.into_inner().map_err(|error| error.into_error())?.flush()
+    writer.into_inner().map_err(csv::IntoInnerError::into_error)?.flush()
 }
 
 /// The same person's id on every run: made of its first record's id and place.

@@ -25,7 +25,7 @@ pub struct TrainArgs {
     /// Where to write the model.
     #[arg(long)]
     output: PathBuf,
-    /// Model file to start from and to lean on; the shipped one without it.
+    /// Model file that tells what wrong links cost.
     #[arg(long)]
     model: Option<PathBuf>,
     /// Column with the person a record is known to be of, empty where nobody knows.
@@ -59,9 +59,9 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The model of a file, or the shipped one; else one sentence on what is wrong.
+/// The model of a file, or where training starts without one; else one sentence on what is wrong.
 pub(super) fn load_model(file: Option<&Path>) -> Result<Model, String> {
-    let Some(file) = file else { return Ok(Model::default_model()) };
+    let Some(file) = file else { return Ok(Model::untrained()) };
     let text = fs::read_to_string(file)
         .map_err(|error| format!("{}: cannot be read: {error}", file.display()))?;
     Model::from_json(&text).map_err(|error| format!("{}: {error}", file.display()))

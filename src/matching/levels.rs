@@ -177,6 +177,7 @@ impl Attribute {
     }
 
     /// The names of the levels, in the order of their numbers.
+    #[expect(clippy::too_many_lines, reason = "a table")]
     pub const fn levels(self) -> &'static [&'static str] {
         match self {
             Self::GivenName => &[
@@ -303,7 +304,7 @@ impl Attribute {
 
 /// One level for each attribute, packed: pairs that agree in the same way share a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Pattern(u64);
+pub(crate) struct Pattern(u64);
 
 impl Pattern {
     /// Nothing known of any attribute.

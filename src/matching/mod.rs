@@ -20,6 +20,8 @@ mod population;
 mod scoring;
 pub mod similarity;
 mod term_frequency;
+#[cfg(test)]
+mod tests;
 mod training;
 mod veto;
 

@@ -119,7 +119,3 @@ mod tests {
         assert_eq!(sample(&[0; 0]).count(), 0);
     }
 }
-
-pub(crate) fn env(k: &str, d: f32) -> f32 {
-    std::env::var(k).ok().and_then(|v| v.parse().ok()).unwrap_or(d)
-}

@@ -24,6 +24,7 @@ pub(crate) struct Score {
 
 /// The model's logarithms, laid out for scoring; for one size of population.
 #[derive(Clone)]
+#[expect(clippy::struct_field_names, reason = "all are logarithms")]
 pub(crate) struct Scorer {
     /// ln P(level | class), by attribute, level and class.
     ln_probability: Box<[[[f32; CLASSES]; LEVELS]; ATTRIBUTES]>,
@@ -79,16 +80,12 @@ impl Scorer {
             }
             ln_pairs[k] = table.pairs.max(1e-9).ln() as f32;
             ln_cost[k] = if class.is_family() { model.costs[k].ln() as f32 } else { 0.0 };
-            if class == Class::Twin {
-                ln_cost[k] = crate::matching::person::env("CT", model.costs[k] as f32).ln();
-            }
         }
         Self {
             ln_probability,
             ln_pairs,
             ln_cost,
-            ln_near_twin_cost: crate::matching::person::env("CTN", model.near_twin_cost as f32)
-                .ln(),
+            ln_near_twin_cost: model.near_twin_cost.ln() as f32,
         }
     }
 

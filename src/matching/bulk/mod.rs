@@ -82,7 +82,7 @@ impl Batch {
         self.blocks = Some(Blocks::new(&self.population, self.sources.take()));
     }
 
-    /// Trains on the batch itself, the present model being the prior.
+    /// Trains on the batch itself; the present model tells what wrong links cost.
     pub fn train(&mut self, options: &TrainingOptions<'_>) {
         if let Some(blocks) = &self.blocks {
             training::train(&mut self.population, blocks, options);

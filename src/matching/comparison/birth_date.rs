@@ -6,6 +6,9 @@ use crate::matching::{
     term_frequency::TermWeights,
 };
 
+/// 1 January, which systems fill in where only the year is known.
+const NEW_YEAR: u32 = 101;
+
 pub(super) fn compare(terms: &TermWeights, a: BirthDate, b: BirthDate) -> Found {
     if !a.is_told() || !b.is_told() {
         return Found::MISSING;
@@ -37,7 +40,6 @@ fn full_level(a: BirthDate, b: BirthDate) -> u8 {
         let apart = a.year().abs_diff(b.year());
         return if apart <= 1 { level::WITHIN_A_YEAR } else { level::DIFFERENT };
     }
-    const NEW_YEAR: u32 = 101;
     if a.month_and_day() == NEW_YEAR || b.month_and_day() == NEW_YEAR {
         return level::YEAR_AND_DEFAULT;
     }

@@ -115,6 +115,7 @@ fn location_agrees(level: u8) -> bool {
 }
 
 /// The best of all pairs of values, with where they stand. `better` ranks a level; the first best wins.
+#[expect(clippy::needless_pass_by_value, reason = "iterators are handed over")]
 fn best_of<A, B, I, J, F>(
     left: I,
     right: J,

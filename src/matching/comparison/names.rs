@@ -56,8 +56,7 @@ pub(super) fn compare_best(
 fn agreement(levels: &NameLevels) -> u8 {
     let given = match levels.given.level {
         given::DIFFERENT | MISSING => 0,
-        given::WEAK => 1,
-        given::MIDDLE_INITIAL => 1,
+        given::WEAK | given::MIDDLE_INITIAL => 1,
         given::INITIAL | given::HALF_SWAPPED | given::IS_MIDDLE => 2,
         given::SWAPPED | given::SIMILAR => 4,
         given::ONE_EDIT | given::NICKNAME => 5,
@@ -148,6 +147,7 @@ impl Pair<'_> {
     }
 
     /// Neither the same nor swapped.
+    #[expect(clippy::many_single_char_names, reason = "two names and their texts")]
     fn other_given(&self) -> Found {
         let (a, b) = (&self.a, &self.b);
         let (x, y) = (self.text(a.given), self.text(b.given));
@@ -226,6 +226,7 @@ impl Pair<'_> {
         if near { middle::NEAR } else { middle::DIFFERENT }
     }
 
+    #[expect(clippy::many_single_char_names, reason = "two names and their texts")]
     fn family(&self, given_level: u8) -> Found {
         let (a, b) = (&self.a, &self.b);
         if a.family == 0 || b.family == 0 {

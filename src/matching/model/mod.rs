@@ -2,7 +2,7 @@
 
 mod classes;
 mod file;
-pub(crate) mod start;
+mod start;
 
 use std::sync::Arc;
 
@@ -89,6 +89,11 @@ impl Model {
     pub fn default_model() -> Self {
         Self::from_json(include_str!("../../../config/model.json"))
             .expect("config/model.json is read by a test")
+    }
+
+    /// Where training starts if nothing better is known: what is usual everywhere, trained on nothing.
+    pub fn untrained() -> Self {
+        start::model()
     }
 
     /// The version that decisions are recorded with.

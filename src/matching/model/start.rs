@@ -15,10 +15,10 @@ const RECORDS: f64 = 100_000.0;
 type Levels = [[f64; LEVELS]; ATTRIBUTES];
 
 /// Costs of a wrong link: twins are told apart by the least, and look most alike afterwards.
-pub(crate) const COST_KIN: f64 = 2.0;
-pub(crate) const COST_TWIN: f64 = 4.0;
+const COST_KIN: f64 = 2.0;
+const COST_TWIN: f64 = 4.0;
 /// Twins of nearly one name cost so many times more: nothing would ever show that their link is wrong.
-pub(crate) const COST_NEAR_TWIN: f64 = 100.0;
+const COST_NEAR_TWIN: f64 = 5.0;
 
 /// The model before any training.
 pub(crate) fn model() -> Model {
@@ -56,7 +56,7 @@ pub(crate) fn model() -> Model {
 }
 
 /// How many pairs of a class to expect among `records`.
-pub(crate) fn pairs(class: Class, records: f64) -> f64 {
+fn pairs(class: Class, records: f64) -> f64 {
     match class {
         Class::Stranger => records * (records - 1.0) / 2.0,
         Class::Match | Class::Namesake => 0.3 * records,
@@ -99,15 +99,15 @@ fn strangers() -> Levels {
 }
 
 /// How a class compares before it is estimated; `strangers` where it is tied to them.
-pub(crate) fn probabilities(class: Class, strangers: &Levels) -> Box<Levels> {
+fn probabilities(class: Class, strangers: &Levels) -> Box<Levels> {
     let mut levels = Box::new(*strangers);
     match class {
         Class::Stranger => {}
-        Class::Match => fill(&mut levels, &MATCH),
-        Class::Household => fill(&mut levels, &HOUSEHOLD),
-        Class::Twin => fill(&mut levels, &TWIN),
-        Class::JuniorSenior => fill(&mut levels, &JUNIOR_SENIOR),
-        Class::Namesake => fill(&mut levels, &NAMESAKE),
+        Class::Match => fill(&mut levels, MATCH),
+        Class::Household => fill(&mut levels, HOUSEHOLD),
+        Class::Twin => fill(&mut levels, TWIN),
+        Class::JuniorSenior => fill(&mut levels, JUNIOR_SENIOR),
+        Class::Namesake => fill(&mut levels, NAMESAKE),
     }
     normalize_contexts(&mut levels);
     levels
@@ -254,15 +254,3 @@ const NAMESAKE: &Table = &[
     ),
     (Attribute::Sex, &[0.1, 0.9, 0.01, 0.99, 0.5, 0.5]),
 ];
-
-#[cfg(test)]
-mod bootstrap {
-    #[test]
-    fn write_start() {
-        std::fs::write(
-            concat!(env!("CARGO_MANIFEST_DIR"), "/config/model.json"),
-            super::model().to_json(),
-        )
-        .expect("written");
-    }
-}

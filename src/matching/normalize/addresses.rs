@@ -143,8 +143,10 @@ fn split_street(place: &mut NormalizedPlace, words: Vec<String>) {
 fn post_office_box(words: Vec<String>) -> Vec<String> {
     let text: Vec<&str> = words.iter().map(String::as_str).collect();
     let number = match text.as_slice() {
-        ["PO" | "POST", "BOX", number] | ["P", "O", "BOX", number] | ["POBOX", number] => *number,
-        ["POST", "OFFICE", "BOX", number] => *number,
+        ["PO" | "POST", "BOX", number]
+        | ["P", "O", "BOX", number]
+        | ["POBOX", number]
+        | ["POST", "OFFICE", "BOX", number] => *number,
         _ => return words,
     };
     vec![number.to_owned(), "POBOX".to_owned()]

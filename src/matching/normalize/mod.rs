@@ -14,7 +14,7 @@ pub(crate) use identifiers::{
     NAMESPACE_END, NormalizedSsn, namespace_of, normalize_identifier, normalize_record_number,
     normalize_ssn, normalize_subscriber,
 };
-pub(crate) use names::{Newborn, NormalizedName, SUFFIXES_VERSION, Suffix, fold, normalize_name};
+pub(crate) use names::{Newborn, NormalizedName, SUFFIXES_VERSION, Suffix, normalize_name};
 pub(crate) use placeholders::VERSION as PLACEHOLDERS_VERSION;
 
 use crate::domain::{Demographics, IdentifierKind, Name, NameUse, Sex};

@@ -31,7 +31,7 @@ pub(super) fn clean_strangers(model: &mut Model, measured: &Strangers, terms: &T
                 (0.7 * (raw / measured.pairs).sqrt()).min(0.5 * raw)
             };
             let clean = (raw - share * matching[level]) / (1.0 - share);
-            *p = clean.max(floor).max(SHARE_MIN * raw);
+            *p = clean.max(floor).max(SHARE_MIN * raw).min(1.0);
         }
     }
     for class in Class::ALL {

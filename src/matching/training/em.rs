@@ -66,7 +66,7 @@ impl Patterns {
         }
         let mut list: Vec<_> = all.into_iter().map(|((p, l), (n, f))| (p, l, n, f / n)).collect();
         // Sums of floating point numbers depend on their order.
-        list.sort_unstable_by(|a, b| (a.0.bits(), a.1 as u8).cmp(&(b.0.bits(), b.1 as u8)));
+        list.sort_unstable_by_key(|entry| (entry.0.bits(), entry.1 as u8));
         Self { list, share }
     }
 

@@ -33,8 +33,8 @@ pub struct TrainingOptions<'a> {
     pub labels: Option<&'a [u32]>,
 }
 
-/// Trains a model on a population, from the population's present model as start and prior, and lets
-/// the population be judged by it from now on.
+/// Trains a model on a population, starting from and leaning on what is usual everywhere; wrong links
+/// cost what they cost in the population's present model. From now on the population is judged by it.
 pub(crate) fn train(population: &mut Population, blocks: &Blocks, options: &TrainingOptions<'_>) {
     population.derive_alone();
     let fuzzy = random_pairs::similar_name_shares(population, options.seed);
@@ -53,7 +53,7 @@ pub(crate) fn train(population: &mut Population, blocks: &Blocks, options: &Trai
     model.version.clone_from(&options.version);
     model.trained = Trained {
         how: format!(
-            "expectation-maximization {} labels, from {}",
+            "expectation-maximization {} labels, costs of {}",
             if options.labels.is_some() { "with" } else { "without" },
             population.model.version
         ),
@@ -73,7 +73,9 @@ fn start(
     measured: &random_pairs::Strangers,
     fuzzy: [f64; 2],
 ) -> Model {
-    let prior = &population.model;
+    // Not from the model that judges now: one trained on another population was seen to lead astray where
+    // households look different. It tells what wrong links cost.
+    let prior = Model::untrained();
     let records = population.counts.records as f64;
     let scale = records / prior.records;
     let classes = Class::ALL.map(|class| {
@@ -109,8 +111,8 @@ fn start(
         trained: Trained::default(),
         records,
         classes,
-        costs: prior.costs,
-        near_twin_cost: prior.near_twin_cost,
+        costs: population.model.costs,
+        near_twin_cost: population.model.near_twin_cost,
         collisions: terms.collisions.clone(),
         fuzzy,
         vocabulary: vocabulary(&given, &family, unlisted),

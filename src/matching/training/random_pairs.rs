@@ -80,6 +80,7 @@ fn count_levels(
     counts
 }
 
+#[expect(clippy::large_types_passed_by_value, reason = "as `reduce` hands them over")]
 fn add(mut a: Counts, b: Counts) -> Counts {
     for (row, other) in a.iter_mut().zip(b) {
         for (sum, more) in row.iter_mut().zip(other) {
@@ -88,6 +89,9 @@ fn add(mut a: Counts, b: Counts) -> Counts {
     }
     a
 }
+
+/// ln of the rarest that two similar names are taken to be, negated.
+const RAREST: f64 = 9.2;
 
 /// How common the rarer of two similar, different names usually is, as a negated logarithm: given
 /// names and surnames.
@@ -108,7 +112,6 @@ pub(super) fn similar_name_shares(population: &Population, seed: u64) -> [f64; 2
             }
         }
     }
-    const RAREST: f64 = 9.2;
     found.map(|(count, sum): (f64, f64)| {
         if count >= SIMILAR_PAIRS_MIN {
             -(sum / count).ln()
