@@ -13,7 +13,8 @@ use crate::{
 
 use super::{
     decision::{CONFIRMED, Decision, KeptEvidence, Link, REGISTERED, RaisedTask, STALE, UPDATED},
-    judge::{Judgement, Questions, judge},
+    join::Joining,
+    judge::{Questions, judge},
     linker::Linker,
     pending::{Pending, View},
     registration::{Outcome, Prepared, Registered},
@@ -42,11 +43,18 @@ impl Linker {
         let state = shared.read();
         let view = View::with_pending(&state, pending);
         let record_no = state.registry.next_record_no() + pending.new_records();
-        let judgement = arrival.prepared.normalized.as_ref().map(|normalized| {
-            judge(view, &state.population.probe_normalized(normalized), None, &self.limits)
+        let weighed = arrival.prepared.normalized.as_ref().map(|normalized| {
+            let probe = state.population.probe_normalized(normalized);
+            let judgement = judge(view, &probe, None, &self.limits);
+            let joining = Joining::consider(view, &probe, &judgement, &self.limits);
+            (judgement, joining)
         });
-        let (link, home) = judgement.as_ref().map_or((Link::HeldOut, None), Judgement::home);
-        let judgement = judgement.unwrap_or_default();
+        let (link, home) = match &weighed {
+            None => (Link::HeldOut, None),
+            Some((_, Joining { join: Some(join), .. })) => (Link::Joined, Some(join.survivor)),
+            Some((judgement, _)) => judgement.home(),
+        };
+        let (judgement, joining) = weighed.unwrap_or_default();
         let person = home.unwrap_or_else(|| mint(arrival.now, view));
         let questions = Questions {
             view,
@@ -57,7 +65,7 @@ impl Linker {
         };
         let tasks = questions.on_arrival(&judgement, link);
         let kept = judgement.kept(view, self.limits.evidence_kept_max);
-        let created_seq = state.registry.created_seq(person).or(pending.minted_seq(person));
+        let created_seq = view.created_seq(person);
         drop(state);
 
         let entry = self.enter(arrival);
@@ -65,7 +73,9 @@ impl Linker {
         let content = arrival.prepared.content;
         let effect =
             Effect::Registered { person, entry, content, event_micros: arrival.event_micros };
-        let decision = arrival.decision(link, judgement.compared, &kept, &tasks);
+        let between: &[_] = if joining.join.is_some() { &[] } else { &joining.between };
+        let decision =
+            Decision { between, ..arrival.decision(link, judgement.compared, &kept, &tasks) };
         self.journal(pending, arrival, REGISTERED, person, &decision, true);
         pending.writes.push(Write::SourceRecord(SourceRecordRow {
             record_no,
@@ -85,6 +95,7 @@ impl Linker {
         }));
         let tasks_raised = tasks.len();
         self.conclude(pending, arrival, record_no, person, effect, tasks);
+        self.join(pending, &arrival.prepared.registration.record, arrival.now, &joining);
         Registered {
             person,
             outcome: Outcome::Created,
@@ -104,7 +115,7 @@ impl Linker {
         let shared = Arc::clone(&self.shared);
         let state = shared.read();
         let record = state.registry.record(record_no);
-        let person = state.registry.person_of(record_no);
+        let person = View::with_pending(&state, pending).person_of(record_no);
         let (version, current_seq) = (record.version, record.current_seq);
         let unwritten = |outcome| Registered {
             person,
@@ -272,6 +283,7 @@ impl Arrival {
             content: self.prepared.content,
             compared,
             evidence,
+            between: &[],
             tasks,
             source_message: self.prepared.registration.source_message.as_deref(),
             fed_by: &self.prepared.registration.fed_by,

@@ -17,6 +17,7 @@ pub(super) const REGISTERED: &str = "registered";
 pub(super) const UPDATED: &str = "updated";
 pub(super) const CONFIRMED: &str = "confirmed";
 pub(super) const STALE: &str = "stale";
+pub(super) const JOINED: &str = "joined";
 
 /// A decision with the evidence it was taken on. Fields may be added, never renamed.
 #[derive(Serialize)]
@@ -30,6 +31,10 @@ pub(super) struct Decision<'a> {
     /// The strongest evidence, person by person.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub(super) evidence: &'a [KeptEvidence],
+    /// The persons that the record is certain about, each two judged against each other and found
+    /// not to be one for certain.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub(super) between: &'a [Between],
     /// Questions raised for a steward.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub(super) tasks: &'a [RaisedTask],
@@ -48,6 +53,29 @@ pub(super) struct FoldedDecision {
     pub(super) tasks: Vec<RaisedTask>,
 }
 
+/// Persons joined into one by the record registered just before, with the evidence. Fields may be
+/// added, never renamed.
+#[derive(Serialize)]
+pub(super) struct JoinDecision<'a> {
+    /// The persons whose ids lead to the survivor from now on.
+    pub(super) gone: &'a [EnterpriseId],
+    /// Each two of them.
+    pub(super) between: &'a [Between],
+    /// Pairs of records that were compared.
+    pub(super) compared: usize,
+    /// Review tasks that are settled by it.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub(super) settled: &'a [u64],
+}
+
+/// What folding needs of a join.
+#[derive(Deserialize)]
+pub(super) struct FoldedJoin {
+    pub(super) gone: Vec<EnterpriseId>,
+    #[serde(default)]
+    pub(super) settled: Vec<u64>,
+}
+
 /// How a record came to its person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -56,6 +84,8 @@ pub(super) enum Link {
     Minted,
     /// Exactly one person was certain.
     Certain,
+    /// Several persons were certain and are one: they were joined, and it is linked to them.
+    Joined,
     /// Several persons were certain: linked to none of them, a person was minted.
     Ambiguous,
     /// The source itself does not know who it is: held out of matching, a person was minted.
@@ -86,6 +116,28 @@ impl KeptEvidence {
             grade: verdict.grade,
             contradicted: verdict.contradicted,
         }
+    }
+}
+
+/// What spoke for two persons being one, and against.
+#[derive(Clone, Serialize)]
+pub(super) struct Between {
+    /// The older first.
+    persons: [EnterpriseId; 2],
+    bits: f32,
+    grade: MatchGrade,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    contradicted: bool,
+}
+
+impl Between {
+    pub(super) fn of(persons: [EnterpriseId; 2], verdict: &PersonVerdict) -> Self {
+        let PersonVerdict { bits, grade, contradicted, .. } = *verdict;
+        Self { persons, bits, grade, contradicted }
+    }
+
+    pub(super) fn is_one(&self) -> bool {
+        self.grade == MatchGrade::Certain && !self.contradicted
     }
 }
 

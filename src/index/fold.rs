@@ -13,7 +13,7 @@ use crate::{
 use super::{
     IndexError, State,
     decide::event_micros,
-    decision::{CONFIRMED, FoldedDecision, REGISTERED, STALE, UPDATED},
+    decision::{CONFIRMED, FoldedDecision, FoldedJoin, JOINED, REGISTERED, STALE, UPDATED},
     registry::{Change, Effect, Misfit, Registry},
 };
 
@@ -46,6 +46,9 @@ pub(super) async fn fold(reader: &Reader, population: Population) -> Result<Fold
 
 impl Folded {
     fn fold(&mut self, row: JournalRow) -> Result<(), Misfit> {
+        if row.kind == JOINED {
+            return self.fold_join(row);
+        }
         let decision: FoldedDecision = serde_json::from_str(&row.decision).map_err(|_| Misfit)?;
         let key = row.record.ok_or(Misfit)?;
         let event_micros = event_micros(row.event_time, row.recorded);
@@ -74,6 +77,15 @@ impl Folded {
             self.state.population.remove(superseded);
         }
         Ok(())
+    }
+
+    fn fold_join(&mut self, row: JournalRow) -> Result<(), Misfit> {
+        let FoldedJoin { gone, settled } =
+            serde_json::from_str(&row.decision).map_err(|_| Misfit)?;
+        let effect = Effect::Joined { into: row.person.ok_or(Misfit)?, gone, settled };
+        let (key, tasks) = (row.record.ok_or(Misfit)?, Vec::new());
+        let change = Change { seq: row.seq, recorded: row.recorded, key, effect, tasks };
+        self.state.registry.apply(&change).map(|_| ())
     }
 
     fn enter(&mut self, json: Option<&str>) -> Result<Option<RecordNo>, Misfit> {

@@ -12,7 +12,7 @@ use super::{
     IndexLimits,
     decision::{KeptEvidence, Link, RaisedTask},
     pending::View,
-    review::{Question, TaskKind},
+    review::TaskKind,
 };
 
 /// What speaks for and against one person.
@@ -90,6 +90,11 @@ impl Judgement {
         self.persons.iter().filter(|evidence| evidence.is_worth_a_look())
     }
 
+    /// The persons that it can be no other than, if they are not several.
+    pub(super) fn certain_persons(&self) -> Vec<EnterpriseId> {
+        self.certain().map(|evidence| evidence.person).collect()
+    }
+
     /// Where a new record goes: to the one person who is certain, else to one of its own.
     pub(super) fn home(&self) -> (Link, Option<EnterpriseId>) {
         let mut certain = self.certain();
@@ -116,7 +121,7 @@ impl Questions<'_> {
         match link {
             Link::Ambiguous => self.raise(TaskKind::PossibleDuplicatePersons, judgement.certain()),
             Link::Minted => self.raise(TaskKind::PossibleLink, judgement.worth_a_look()),
-            Link::Certain | Link::HeldOut | Link::Kept => Vec::new(),
+            Link::Certain | Link::Joined | Link::HeldOut | Link::Kept => Vec::new(),
         }
     }
 
@@ -148,8 +153,8 @@ impl Questions<'_> {
     }
 
     fn doubt(&self, own: &PersonEvidence) -> Option<RaisedTask> {
-        let question = Question::new(TaskKind::LinkInDoubt, self.record_no, self.person, None);
-        (!self.view.is_asked(&question)).then_some(RaisedTask {
+        let asked = self.is_asked(TaskKind::LinkInDoubt, None);
+        (!asked).then_some(RaisedTask {
             no: self.next_task_no,
             kind: TaskKind::LinkInDoubt,
             person: self.person,
@@ -158,15 +163,16 @@ impl Questions<'_> {
         })
     }
 
+    fn is_asked(&self, kind: TaskKind, other: Option<EnterpriseId>) -> bool {
+        self.view.is_asked(kind, self.record_no, self.person, other)
+    }
+
     fn raise<'e>(
         &self,
         kind: TaskKind,
         others: impl Iterator<Item = &'e PersonEvidence>,
     ) -> Vec<RaisedTask> {
-        let fresh = others.filter(|other| {
-            let question = Question::new(kind, self.record_no, self.person, Some(other.person));
-            !self.view.is_asked(&question)
-        });
+        let fresh = others.filter(|other| !self.is_asked(kind, Some(other.person)));
         (self.next_task_no..)
             .zip(fresh.take(self.tasks_max))
             .map(|(no, other)| RaisedTask {

@@ -8,6 +8,7 @@ use crate::{domain::Clock, storage::Database};
 
 use super::{
     IndexError, IndexLimits, Shared,
+    join::join_rows_max,
     pending::Pending,
     registration::{Prepared, Registered},
 };
@@ -61,9 +62,12 @@ impl Linker {
         let mut answers = Vec::new();
         answers.resize_with(work.len(), || Err(IndexError::Closed));
         let mut pending = Pending::default();
-        // A registration writes its entry, record and person, and its tasks.
-        let rows_max =
-            self.db.write_rows_max().saturating_sub(3 + 2 * self.limits.tasks_per_record_max);
+        // A registration writes its entry, record and person, its tasks, and perhaps a join.
+        let registration_rows = 3 + 2 * self.limits.tasks_per_record_max;
+        let rows_max = self
+            .db
+            .write_rows_max()
+            .saturating_sub(registration_rows + join_rows_max(&self.limits));
         for (at, prepared) in work.into_iter().enumerate() {
             if pending.holds(&prepared.registration.record) || pending.writes.len() > rows_max {
                 self.commit(std::mem::take(&mut pending), &mut answers);
@@ -87,8 +91,9 @@ impl Linker {
             }
             self.publish(&pending);
         }
-        for (at, registered) in pending.answers {
-            answers[at] = Ok(registered);
+        for (at, registered) in std::mem::take(&mut pending.answers) {
+            let person = pending.living(registered.person);
+            answers[at] = Ok(Registered { person, ..registered });
         }
     }
 

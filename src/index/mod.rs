@@ -8,6 +8,7 @@ mod decide;
 mod decision;
 mod fold;
 mod golden;
+mod join;
 mod judge;
 mod limits;
 mod linker;

@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 use crate::{
     domain::{EnterpriseId, RecordKey},
     matching::RecordNo,
-    storage::Write,
+    storage::{ReviewTaskRow, Write},
 };
 
 use super::{
@@ -15,7 +15,7 @@ use super::{
     decision::RaisedTask,
     registration::Registered,
     registry::{Change, Effect},
-    review::Question,
+    review::{OPEN, Question, TaskKind},
 };
 
 /// The decisions of one commit, on top of the committed state.
@@ -37,6 +37,9 @@ pub(super) struct Pending {
     /// Records with an update under way, and its entry.
     renewals: HashMap<u32, Option<RecordNo>, RandomState>,
     questions: HashSet<Question>,
+    /// Persons joined into another, who is not gone itself.
+    redirects: HashMap<EnterpriseId, EnterpriseId, RandomState>,
+    settled: HashSet<u64>,
     new_records: u32,
 }
 
@@ -73,11 +76,40 @@ impl Pending {
                     self.renewed.insert(*entry, record_no);
                 }
             }
-            Effect::Confirmed { .. } | Effect::Stale { .. } => {}
+            Effect::Confirmed { .. } | Effect::Stale { .. } | Effect::Joined { .. } => {}
         }
         self.ask(&change.tasks, record_no);
         self.keys.insert(change.key.clone());
         self.changes.push(change);
+    }
+
+    /// Remembers that `gone` were joined into `survivor`, by a record pushed before.
+    pub(super) fn push_join(
+        &mut self,
+        change: Change,
+        survivor: EnterpriseId,
+        gone: &[EnterpriseId],
+    ) {
+        for &person in gone {
+            for into in self.redirects.values_mut().filter(|into| **into == person) {
+                *into = survivor;
+            }
+            self.redirects.insert(person, survivor);
+            let moved = self.joined.remove(&person).unwrap_or_default();
+            let joined = self.joined.entry(survivor).or_default();
+            joined.extend(moved);
+            // Entries grow with time: in the order of registration.
+            joined.sort_unstable();
+        }
+        if let Effect::Joined { settled, .. } = &change.effect {
+            self.settled.extend(settled);
+        }
+        self.changes.push(change);
+    }
+
+    /// The person that an id leads to once this is committed.
+    pub(super) fn living(&self, person: EnterpriseId) -> EnterpriseId {
+        self.redirects.get(&person).copied().unwrap_or(person)
     }
 
     fn ask(&mut self, tasks: &[RaisedTask], record_no: u32) {
@@ -126,9 +158,59 @@ impl<'a> View<'a> {
     /// The person behind an entry, as [`Self::record_of_entry`].
     pub(super) fn person_of_entry(&self, entry: RecordNo) -> Option<EnterpriseId> {
         if let Some((_, person)) = self.pending.and_then(|pending| pending.entries.get(&entry)) {
-            return Some(*person);
+            return Some(self.living(*person));
         }
-        self.record_of_entry(entry).map(|record_no| self.state.registry.person_of(record_no))
+        self.record_of_entry(entry).map(|record_no| self.person_of(record_no))
+    }
+
+    /// The person of a committed record.
+    pub(super) fn person_of(&self, record_no: u32) -> EnterpriseId {
+        self.living(self.state.registry.person_of(record_no))
+    }
+
+    fn living(&self, person: EnterpriseId) -> EnterpriseId {
+        self.pending.map_or(person, |pending| pending.living(person))
+    }
+
+    /// The ids that lead to a person, its own first.
+    fn aliases(&self, person: EnterpriseId) -> Vec<EnterpriseId> {
+        let mut aliases: Vec<EnterpriseId> = self.state.registry.aliases(person).collect();
+        let redirects = self.pending.into_iter().flat_map(|pending| &pending.redirects);
+        for (gone, _) in redirects.filter(|(_, into)| **into == person) {
+            aliases.extend(self.state.registry.aliases(*gone));
+        }
+        aliases
+    }
+
+    /// The journal entry that minted a person.
+    pub(super) fn created_seq(&self, person: EnterpriseId) -> Option<u64> {
+        let pending = self.pending.and_then(|pending| pending.minted_seq(person));
+        self.state.registry.created_seq(person).or(pending)
+    }
+
+    /// The numbers of a person's records, in the order in which they were registered.
+    pub(super) fn records_of(&self, person: EnterpriseId) -> Vec<u32> {
+        let mut records = self.committed_records(person);
+        if let Some(pending) = self.pending {
+            let joined = pending.joined.get(&person).into_iter().flatten();
+            records.extend(joined.filter_map(|entry| pending.entries.get(entry)).map(|one| one.0));
+        }
+        records
+    }
+
+    pub(super) fn records_len(&self, person: EnterpriseId) -> usize {
+        self.records_of(person).len()
+    }
+
+    fn committed_records(&self, person: EnterpriseId) -> Vec<u32> {
+        let registry = &self.state.registry;
+        let mut records = registry.records_of(person).to_vec();
+        if let Some(pending) = self.pending {
+            let gone = pending.redirects.iter().filter(|(_, into)| **into == person);
+            records.extend(gone.flat_map(|(gone, _)| registry.records_of(*gone)));
+            records.sort_unstable();
+        }
+        records
     }
 
     /// The entries of a person's latest records, without those of record `except`.
@@ -139,20 +221,69 @@ impl<'a> View<'a> {
         entries_max: usize,
     ) -> Vec<RecordNo> {
         let joined = self.pending.and_then(|pending| pending.joined.get(&person));
-        let registry = &self.state.registry;
-        let committed = registry.records_of(person).iter().rev();
-        let committed = committed.filter(|&&record_no| Some(record_no) != except);
+        let committed = self.committed_records(person).into_iter().rev();
+        let committed = committed.filter(|&record_no| Some(record_no) != except);
         let committed = committed.filter_map(|record_no| {
-            match self.pending.and_then(|pending| pending.renewals.get(record_no)) {
+            match self.pending.and_then(|pending| pending.renewals.get(&record_no)) {
                 Some(renewed) => *renewed,
-                None => registry.record(*record_no).entry,
+                None => self.state.registry.record(record_no).entry,
             }
         });
         joined.into_iter().flatten().rev().copied().chain(committed).take(entries_max).collect()
     }
 
-    pub(super) fn is_asked(&self, question: &Question) -> bool {
-        self.state.registry.is_asked(question)
-            || self.pending.is_some_and(|pending| pending.questions.contains(question))
+    /// Whether a steward was asked this before, under whatever ids the persons had then.
+    pub(super) fn is_asked(
+        &self,
+        kind: TaskKind,
+        record_no: u32,
+        person: EnterpriseId,
+        other: Option<EnterpriseId>,
+    ) -> bool {
+        let others: Vec<Option<EnterpriseId>> = match other {
+            None => vec![None],
+            Some(other) => self.aliases(other).into_iter().map(Some).collect(),
+        };
+        self.aliases(person).into_iter().any(|person| {
+            others.iter().any(|other| {
+                let question = Question::new(kind, record_no, person, *other);
+                self.state.registry.is_asked(&question)
+                    || self.pending.is_some_and(|pending| pending.questions.contains(&question))
+            })
+        })
+    }
+
+    /// Whether a steward was asked if one of the person's records is another's.
+    pub(super) fn is_in_doubt(&self, person: EnterpriseId) -> bool {
+        self.open_tasks(&self.aliases(person))
+            .iter()
+            .any(|task| task.kind == TaskKind::LinkInDoubt.as_str())
+    }
+
+    /// The open questions whether some of these persons are one.
+    pub(super) fn tasks_between(&self, persons: &[EnterpriseId]) -> Vec<ReviewTaskRow> {
+        let aliases: Vec<_> = persons.iter().flat_map(|person| self.aliases(*person)).collect();
+        let mut tasks = self.open_tasks(&aliases);
+        tasks.retain(|task| task.other.is_some_and(|other| aliases.contains(&other)));
+        tasks
+    }
+
+    /// The open tasks raised by records of persons with one of these ids, in the order of raising.
+    fn open_tasks(&self, aliases: &[EnterpriseId]) -> Vec<ReviewTaskRow> {
+        let registry = &self.state.registry;
+        let committed = aliases.iter().flat_map(|alias| {
+            let tasks = registry.open_tasks(*alias).iter();
+            tasks.map(|task| task.row(*alias, registry.key(task.record_no)))
+        });
+        let writes = self.pending.into_iter().flat_map(|pending| &pending.writes);
+        let raised = writes.filter_map(|write| match write {
+            Write::ReviewTask(row) if aliases.contains(&row.person) => Some(row.clone()),
+            _ => None,
+        });
+        let mut tasks: Vec<ReviewTaskRow> = committed.chain(raised).collect();
+        let settled = |no: &u64| self.pending.is_some_and(|pending| pending.settled.contains(no));
+        tasks.retain(|task| task.state == OPEN && !settled(&task.task_no));
+        tasks.sort_unstable_by_key(|task| task.task_no);
+        tasks
     }
 }

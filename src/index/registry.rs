@@ -16,7 +16,7 @@ use crate::{
 
 use super::{
     decision::{Content, RaisedTask},
-    review::Question,
+    review::{OpenTask, Question},
 };
 
 /// What one journal entry does to the memory.
@@ -47,6 +47,12 @@ pub(super) enum Effect {
     Stale {
         told: Content,
     },
+    /// Persons become one: the ids of the gone lead to the survivor.
+    Joined {
+        into: EnterpriseId,
+        gone: Vec<EnterpriseId>,
+        settled: Vec<u64>,
+    },
 }
 
 /// A change that does not fit what is known: a damaged journal, or a fault of ours.
@@ -65,6 +71,9 @@ pub(super) struct Registry {
     by_entry: HashMap<RecordNo, u32, RandomState>,
     stale: HashSet<Content>,
     questions: HashSet<Question>,
+    /// Tasks that nobody has decided, by the person whose record raised them, as it was called then.
+    open_tasks: HashMap<EnterpriseId, Vec<OpenTask>, RandomState>,
+    redirects: usize,
 }
 
 /// One source record as it stands.
@@ -86,7 +95,12 @@ pub(super) struct Record {
 struct Person {
     id: EnterpriseId,
     created_seq: u64,
+    /// In the order of registration.
     records: Vec<u32>,
+    /// The person that it was joined into, who is not gone itself.
+    joined_into: Option<u32>,
+    /// The persons that were joined into it, directly or by way of others.
+    absorbed: Vec<u32>,
 }
 
 impl Registry {
@@ -100,7 +114,7 @@ impl Registry {
     }
 
     pub(super) fn persons_total(&self) -> usize {
-        self.persons.len()
+        self.persons.len() - self.redirects
     }
 
     pub(super) fn record(&self, record_no: u32) -> &Record {
@@ -135,21 +149,44 @@ impl Registry {
         self.by_id.contains_key(&id)
     }
 
+    /// The person that an id leads to; the id itself where nobody was joined into another.
+    pub(super) fn living(&self, id: EnterpriseId) -> EnterpriseId {
+        self.living_no(id).map_or(id, |no| self.persons[no as usize].id)
+    }
+
+    fn living_no(&self, id: EnterpriseId) -> Option<u32> {
+        let no = *self.by_id.get(&id)?;
+        Some(self.persons[no as usize].joined_into.unwrap_or(no))
+    }
+
+    /// The ids that lead to a person, its own among them.
+    pub(super) fn aliases(&self, id: EnterpriseId) -> impl Iterator<Item = EnterpriseId> {
+        let absorbed = self.living_no(id).map(|no| &self.persons[no as usize].absorbed);
+        let absorbed = absorbed.into_iter().flatten();
+        std::iter::once(id).chain(absorbed.map(|&no| self.persons[no as usize].id))
+    }
+
+    /// The open tasks that a person's records raised under one of its ids.
+    pub(super) fn open_tasks(&self, alias: EnterpriseId) -> &[OpenTask] {
+        self.open_tasks.get(&alias).map_or(&[], Vec::as_slice)
+    }
+
     /// The journal entry that minted a person.
     pub(super) fn created_seq(&self, id: EnterpriseId) -> Option<u64> {
         self.by_id.get(&id).map(|&no| self.persons[no as usize].created_seq)
     }
 
     pub(super) fn person(&self, id: EnterpriseId) -> Option<PersonRecords> {
+        let id = self.living(id);
         let mut records: Vec<RecordKey> =
             self.records_of(id).iter().map(|&no| self.key(no)).collect();
         records.sort_unstable();
         (!records.is_empty()).then_some(PersonRecords { id, records })
     }
 
-    /// The numbers of a person's records, in the order in which they were linked.
+    /// The numbers of a person's records, in the order in which they were registered.
     pub(super) fn records_of(&self, id: EnterpriseId) -> &[u32] {
-        self.by_id.get(&id).map_or(&[], |&no| &self.persons[no as usize].records)
+        self.living_no(id).map_or(&[], |no| &self.persons[no as usize].records)
     }
 
     /// Every person's id, in the order of minting.
@@ -176,7 +213,9 @@ impl Registry {
         let known = self.find(&change.key);
         let mut superseded = None;
         let record_no = match (&change.effect, known) {
-            (Effect::Registered { person, entry, content, event_micros }, None) => {
+            (Effect::Registered { person, entry, content, event_micros }, None)
+                if self.living(*person) == *person =>
+            {
                 self.add(change, *person, *entry, *content, *event_micros)
             }
             (Effect::Updated { entry, content, event_micros }, Some(no)) => {
@@ -203,10 +242,67 @@ impl Registry {
                 self.stale.insert(*told);
                 no
             }
+            (Effect::Joined { into, gone, settled }, Some(no)) => {
+                gone.iter().try_for_each(|gone| self.join(*into, *gone))?;
+                self.settle(*into, settled)?;
+                no
+            }
             _ => return Err(Misfit),
         };
-        self.questions.extend(change.tasks.iter().map(|task| Question::of(task, record_no)));
+        for task in &change.tasks {
+            self.questions.insert(Question::of(task, record_no));
+            self.open_tasks.entry(task.person).or_default().push(OpenTask {
+                no: task.no,
+                kind: task.kind,
+                other: task.other,
+                record_no,
+                bits: task.bits,
+                opened: change.recorded,
+            });
+        }
         Ok(superseded)
+    }
+
+    fn join(&mut self, into: EnterpriseId, gone: EnterpriseId) -> Result<(), Misfit> {
+        let (Some(&into_no), Some(&gone_no)) = (self.by_id.get(&into), self.by_id.get(&gone))
+        else {
+            return Err(Misfit);
+        };
+        // Only into an older person, so that redirects never go round.
+        if gone_no <= into_no || self.living(into) != into || self.living(gone) != gone {
+            return Err(Misfit);
+        }
+        let person = &mut self.persons[gone_no as usize];
+        let records = std::mem::take(&mut person.records);
+        let mut absorbed = std::mem::take(&mut person.absorbed);
+        absorbed.push(gone_no);
+        for &no in &absorbed {
+            self.persons[no as usize].joined_into = Some(into_no);
+        }
+        for &record_no in &records {
+            self.records[record_no as usize].person = into_no;
+        }
+        let survivor = &mut self.persons[into_no as usize];
+        survivor.absorbed.extend(absorbed);
+        survivor.records.extend(records);
+        survivor.records.sort_unstable();
+        self.redirects += 1;
+        Ok(())
+    }
+
+    fn settle(&mut self, person: EnterpriseId, settled: &[u64]) -> Result<(), Misfit> {
+        let aliases: Vec<EnterpriseId> = self.aliases(person).collect();
+        let mut left = settled.len();
+        for alias in aliases {
+            let Some(tasks) = self.open_tasks.get_mut(&alias) else { continue };
+            let before = tasks.len();
+            tasks.retain(|task| !settled.contains(&task.no));
+            left = left.saturating_sub(before - tasks.len());
+            if tasks.is_empty() {
+                self.open_tasks.remove(&alias);
+            }
+        }
+        if left == 0 { Ok(()) } else { Err(Misfit) }
     }
 
     fn add(
@@ -219,7 +315,13 @@ impl Registry {
     ) -> u32 {
         let record_no = self.next_record_no();
         let person = *self.by_id.entry(id).or_insert_with(|| {
-            self.persons.push(Person { id, created_seq: change.seq, records: Vec::new() });
+            self.persons.push(Person {
+                id,
+                created_seq: change.seq,
+                records: Vec::new(),
+                joined_into: None,
+                absorbed: Vec::new(),
+            });
             self.persons.len() as u32 - 1
         });
         self.persons[person as usize].records.push(record_no);

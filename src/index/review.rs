@@ -10,7 +10,7 @@ use crate::{
     storage::ReviewTaskRow,
 };
 
-use super::{Index, IndexError, decision::RaisedTask};
+use super::{Index, IndexError, decision::RaisedTask, registry::Registry};
 
 /// What a steward is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -39,6 +39,8 @@ impl TaskKind {
 
 /// The state of a task that nobody has decided.
 pub(super) const OPEN: &str = "open";
+/// The state of a task whose two persons were joined, by evidence that came later.
+pub(super) const SETTLED: &str = "settled";
 
 /// One question for a steward.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,9 +49,9 @@ pub struct ReviewTask {
     pub no: u64,
     /// What is asked.
     pub kind: TaskKind,
-    /// The person that the record is linked to.
+    /// The person that the record is linked to, today.
     pub person: EnterpriseId,
-    /// The other person, where two are compared.
+    /// The other person, where two are compared, today.
     pub other: Option<EnterpriseId>,
     /// The record that raised it.
     pub record: RecordKey,
@@ -88,6 +90,23 @@ impl Question {
     }
 }
 
+/// A task that nobody has decided, as the memory keeps it.
+pub(super) struct OpenTask {
+    pub(super) no: u64,
+    pub(super) kind: TaskKind,
+    pub(super) other: Option<EnterpriseId>,
+    pub(super) record_no: u32,
+    pub(super) bits: f32,
+    pub(super) opened: OffsetDateTime,
+}
+
+impl OpenTask {
+    pub(super) fn row(&self, person: EnterpriseId, record: RecordKey) -> ReviewTaskRow {
+        let Self { no, kind, other, bits, opened, .. } = *self;
+        task_row(&RaisedTask { no, kind, person, other, bits }, &record, opened)
+    }
+}
+
 pub(super) fn task_row(
     task: &RaisedTask,
     record: &RecordKey,
@@ -115,18 +134,19 @@ impl Index {
         tasks_max: u32,
     ) -> Result<Vec<ReviewTask>, IndexError> {
         let rows = self.db.reader().review_tasks(OPEN, after_no, tasks_max).await?;
-        rows.into_iter().map(read_task).collect()
+        let state = self.shared.read();
+        rows.into_iter().map(|row| read_task(row, &state.registry)).collect()
     }
 }
 
-fn read_task(row: ReviewTaskRow) -> Result<ReviewTask, IndexError> {
+fn read_task(row: ReviewTaskRow, registry: &Registry) -> Result<ReviewTask, IndexError> {
     let unreadable = || crate::storage::StorageError::Unreadable { table: "review_task" };
     let kind = TaskKind::ALL.into_iter().find(|kind| kind.as_str() == row.kind);
     Ok(ReviewTask {
         no: row.task_no,
         kind: kind.ok_or_else(unreadable)?,
-        person: row.person,
-        other: row.other,
+        person: registry.living(row.person),
+        other: row.other.map(|other| registry.living(other)),
         record: row.record.ok_or_else(unreadable)?,
         bits: row.bits,
         opened: row.opened,

@@ -55,6 +55,11 @@ impl Evidence {
         self.pairs == 0 || self.sum > 0.0 || self.pairs == 1 && self.sum >= 0.0
     }
 
+    /// Whether the pairs together speak against one person by no more than having little in common.
+    pub(crate) fn is_at_worst_silent(&self) -> bool {
+        self.sum >= SILENCE_BITS * self.pairs as f32
+    }
+
     /// Whether some pair is vetoed.
     pub(crate) fn is_contradicted(&self) -> bool {
         self.contradicted
@@ -69,7 +74,8 @@ impl Evidence {
         let bits = match (self.pairs, self.speaks_for()) {
             (1, _) => self.best_bits,
             (_, true) => self.best_bits.max(mean),
-            (_, false) => self.best_bits.min(mean),
+            // Evidence that balances out speaks for nobody, so it must not reach the threshold.
+            (_, false) => self.best_bits.min(mean).min(model.link_bits().next_down()),
         };
         PersonVerdict {
             bits,
@@ -107,6 +113,7 @@ mod tests {
         // However strong, one pair does not outvote two that say "kin".
         check(&[(90.0, false), (-30.0, true), (-30.0, true)], MatchGrade::Possible);
         check(&[(90.0, false), (-9.0, true)], MatchGrade::Certain);
+        check(&[(90.0, false), (-90.0, true)], MatchGrade::Probable);
         check(&[], MatchGrade::CertainlyNot);
     }
 

@@ -253,6 +253,43 @@ impl Population {
         evidence.verdict(&self.model)
     }
 
+    /// Judges whether two persons are one, where the probe agrees with both: all records of one
+    /// against all of the other, none left out, and the probe beside either. The weaker verdict
+    /// counts, so that it does not matter whom the probe would have joined first. What their own
+    /// records say against it, such as being twins, no probe outweighs. Takes
+    /// `left.len() * right.len()` comparisons; the caller bounds them.
+    pub fn judge_join(
+        &self,
+        probe: &Probe,
+        left: &[RecordNo],
+        right: &[RecordNo],
+    ) -> PersonVerdict {
+        let link_bits = self.model.link_bits();
+        let mut between = Evidence::NONE;
+        for &a in left {
+            for &b in right {
+                let (comparison, score) = self.judge_pair(a.0, b.0);
+                between.add(link_bits, score, comparison.vetoes, b.0);
+            }
+        }
+        if !between.is_at_worst_silent() {
+            return between.verdict(&self.model);
+        }
+        let with_probe_against = |side: &[RecordNo]| {
+            let mut evidence = between;
+            for &no in side {
+                let (comparison, score) = self.judge_probe(probe, no);
+                evidence.add(link_bits, score, comparison.vetoes, no.0);
+            }
+            evidence.verdict(&self.model)
+        };
+        let (first, second) = (with_probe_against(right), with_probe_against(left));
+        let weaker = if first.bits <= second.bits { first } else { second };
+        let contradicted = first.contradicted || second.contradicted;
+        let grade = MatchGrade::of(&self.model, weaker.bits, contradicted);
+        PersonVerdict { grade, contradicted, ..weaker }
+    }
+
     /// Tells, attribute by attribute, how the verdict on a pair came about.
     pub fn explain(&self, probe: &Probe, no: RecordNo) -> Explanation {
         let view = View::with_local(&self.columns, &probe.local);

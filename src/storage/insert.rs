@@ -23,6 +23,7 @@ pub(super) const AUDIT_HEAD: &str = "audit.head";
 pub(super) struct Group<'w> {
     journal: Vec<&'w JournalRow>,
     source_records: Vec<&'w SourceRecordRow>,
+    relinks: Vec<(u32, EnterpriseId)>,
     persons: Vec<&'w PersonRow>,
     review_tasks: Vec<&'w ReviewTaskRow>,
     audit: Vec<&'w AuditEntry>,
@@ -38,6 +39,7 @@ impl<'w> Group<'w> {
             match write {
                 Write::Journal(row) => group.journal.push(row),
                 Write::SourceRecord(row) => group.source_records.push(row),
+                Write::Relink { record_no, person } => group.relinks.push((*record_no, *person)),
                 Write::Person(row) => group.persons.push(row),
                 Write::ReviewTask(row) => group.review_tasks.push(row),
                 Write::Audit(row) => group.audit.push(row),
@@ -57,6 +59,7 @@ impl<'w> Group<'w> {
     ) -> Result<(), StorageError> {
         insert(connection, &self.journal).await?;
         insert(connection, &last_of_each(self.source_records, |row| row.record_no)).await?;
+        relink(connection, &self.relinks).await?;
         insert(connection, &last_of_each(self.persons, |row| row.person)).await?;
         insert(connection, &last_of_each(self.review_tasks, |row| row.task_no)).await?;
         insert(connection, &self.consents.iter().map(|row| History(*row)).collect::<Vec<_>>())
@@ -73,6 +76,21 @@ impl<'w> Group<'w> {
         }
         insert(connection, &last_of_each(meta, |named| named.0)).await
     }
+}
+
+/// In order, so that the last person told for a record is the one it keeps.
+async fn relink(
+    connection: &mut SqlConnection,
+    relinks: &[(u32, EnterpriseId)],
+) -> Result<(), StorageError> {
+    for (record_no, person) in relinks {
+        sqlx::query("UPDATE source_record SET person = $1 WHERE record_no = $2")
+            .bind(person_bytes(*person))
+            .bind(i64::from(*record_no))
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
 }
 
 async fn insert_audit(

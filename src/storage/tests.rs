@@ -132,9 +132,11 @@ async fn what_was_acknowledged_reads_back_after_reopening() {
         current_seq: 1,
     };
     let changed = SourceRecordRow { version: 2, current_seq: 2, ..record.clone() };
+    let record_person = record.person;
+    let changed = SourceRecordRow { person: EnterpriseId::from_u128(2), ..changed };
     let person = PersonRow {
         person: EnterpriseId::from_u128(1),
-        redirect_to: None,
+        redirect_to: Some(EnterpriseId::from_u128(2)),
         created_seq: 1,
         changed_seq: 1,
     };
@@ -142,7 +144,9 @@ async fn what_was_acknowledged_reads_back_after_reopening() {
         Write::Journal(journal(1, 10)),
         Write::Journal(journal(2, 10)),
         Write::SourceRecord(record),
-        Write::SourceRecord(changed.clone()),
+        Write::Relink { record_no: 0, person: EnterpriseId::from_u128(3) },
+        Write::Relink { record_no: 0, person: changed.person },
+        Write::SourceRecord(SourceRecordRow { person: record_person, ..changed.clone() }),
         Write::Person(person.clone()),
         Write::ReviewTask(task.clone()),
         Write::Consent(consent("c", 1, "9")),

@@ -11,6 +11,14 @@ pub enum Write {
     Journal(JournalRow),
     /// The current state of one source record.
     SourceRecord(SourceRecordRow),
+    /// Another person for a source record that stays as it is otherwise. In one transaction it
+    /// counts over the record's own rows, wherever they stand.
+    Relink {
+        /// The record's number.
+        record_no: u32,
+        /// Its person from now on.
+        person: EnterpriseId,
+    },
     /// The current state of one person.
     Person(PersonRow),
     /// The current state of one review task.
