@@ -169,7 +169,8 @@ impl Import<'_> {
             if line.iter().all(u8::is_ascii_whitespace) {
                 continue;
             }
-            match self.registration(number, &line) {
+            // Without its end, or an error at the end would be told as one on the next line.
+            match self.registration(number, line.trim_ascii_end()) {
                 Ok(registration) => batch.push((number, registration)),
                 Err(reason) => self.reject(number, &reason)?,
             }
