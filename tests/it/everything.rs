@@ -35,7 +35,7 @@ async fn everything_and_searches_by_type_give_the_same_record() {
     assert_eq!(everything.facts(), searched.facts());
     for answer in [everything, searched] {
         for member in ["anne", "lake", "county"] {
-            assert_eq!(answer.outcome_of(member), "answered", "{answer:?}");
+            assert_eq!(answer.outcome_of(member), "answered", "{:?}", answer.issues());
         }
         let total = answer.json()["total"].as_u64();
         assert_eq!(total, Some(answer.facts().len() as u64 + 1), "the facts and the person");

@@ -198,7 +198,8 @@ async fn endless_pages_end_at_the_bound() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_than_the_bounds_is_cut_and_told() {
-    for limits in [json!({"resources_max": 2}), json!({"page_bytes_max": 1024})] {
+    let bytes = json!({"page_bytes_max": 1024, "answer_bytes_max": 1024});
+    for limits in [json!({"resources_max": 2}), bytes] {
         let answer = while_lake(lake().told("limits", limits), Faults::default()).await;
         assert_ne!(answer.outcome_of("lake"), "answered", "{:?}", answer.issues());
         assert!(from_lake(&answer).len() <= 2, "{:?}", answer.originals());
