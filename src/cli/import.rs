@@ -97,7 +97,7 @@ pub async fn run(args: ImportArgs) -> anyhow::Result<ExitCode> {
     index.close().await;
     store.close().await;
     outcome?;
-    report(&tally, &rejects.close()?)?;
+    report(&tally, rejects.close()?.as_deref())?;
     Ok(if tally.rejected == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -129,7 +129,7 @@ fn rejects_beside(file: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn report(tally: &Tally, rejects: &Option<PathBuf>) -> io::Result<()> {
+fn report(tally: &Tally, rejects: Option<&Path>) -> io::Result<()> {
     let Tally { created, updated, unchanged, rejected } = tally;
     let mut out = io::stdout().lock();
     writeln!(
@@ -250,13 +250,12 @@ struct Rejects {
 
 impl Rejects {
     fn write(&mut self, line: u64, reason: &str) -> io::Result<()> {
-        let writer = match &mut self.writer {
-            Some(writer) => writer,
-            None => {
-                let mut writer = BufWriter::new(File::create(&self.path)?);
-                writeln!(writer, "line,reason")?;
-                self.writer.insert(writer)
-            }
+        let writer = if let Some(writer) = &mut self.writer {
+            writer
+        } else {
+            let mut writer = BufWriter::new(File::create(&self.path)?);
+            writeln!(writer, "line,reason")?;
+            self.writer.insert(writer)
         };
         writeln!(writer, "{line},\"{}\"", reason.replace('"', "\"\""))
     }

@@ -36,7 +36,7 @@ const CHUNK_ROWS: usize = 8_192;
 
 /// What is wrong with a file; one sentence, with file and line.
 #[derive(Debug, Error)]
-pub enum CsvProblem {
+pub(super) enum CsvProblem {
     /// It cannot be opened.
     #[error("{file}: cannot be opened: {reason}")]
     Unreadable {
@@ -73,22 +73,22 @@ pub enum CsvProblem {
 
 /// What to read beside the demographics.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Reading<'a> {
+pub(super) struct Reading<'a> {
     /// The column that tells the true person, where one is asked for.
-    pub truth: Option<&'a str>,
+    pub(super) truth: Option<&'a str>,
     /// Whether to read `source`.
-    pub sources: bool,
+    pub(super) sources: bool,
 }
 
 /// What was read beside the demographics, in the order of the records.
 #[derive(Default)]
-pub struct ReadColumns {
+pub(super) struct ReadColumns {
     ids: Vec<u8>,
     id_ends: Vec<u32>,
     /// The true person of each record, from 1; 0 where the file does not tell.
-    pub truth: Vec<u32>,
+    pub(super) truth: Vec<u32>,
     /// The source of each record.
-    pub sources: Vec<u16>,
+    pub(super) sources: Vec<u16>,
     truths: HashMap<Vec<u8>, u32>,
     known_sources: HashMap<Vec<u8>, u16>,
     usable: bool,
@@ -96,17 +96,12 @@ pub struct ReadColumns {
 
 impl ReadColumns {
     /// How many records were read.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.id_ends.len()
     }
 
-    /// Whether none was read.
-    pub fn is_empty(&self) -> bool {
-        self.id_ends.is_empty()
-    }
-
     /// The id of a record, as the file tells it.
-    pub fn id(&self, record: usize) -> &[u8] {
+    pub(super) fn id(&self, record: usize) -> &[u8] {
         let start = if record == 0 { 0 } else { self.id_ends[record - 1] as usize };
         &self.ids[start..self.id_ends[record] as usize]
     }
@@ -132,7 +127,7 @@ impl ReadColumns {
 }
 
 /// Reads all files, handing on the normalized records in order.
-pub fn read_files(
+pub(super) fn read_files(
     files: &[PathBuf],
     reading: Reading<'_>,
     mut take: impl FnMut(&[NormalizedRecord]) + Send,

@@ -7,76 +7,69 @@ use crate::matching::bulk::{Batch, Edge, Mistake};
 
 /// The report of a run.
 #[derive(Serialize)]
-#[expect(missing_docs, reason = "the keys say what they hold; docs/matching.md explains them")]
-pub struct Report {
-    pub records: usize,
-    pub pairs_compared: u64,
-    pub pairs_per_second: f64,
-    pub peak_rss_bytes: u64,
-    pub seconds: Seconds,
-    pub blocking_recall_estimate: f64,
+pub(super) struct Report {
+    pub(super) records: usize,
+    pub(super) pairs_compared: u64,
+    pub(super) pairs_per_second: f64,
+    pub(super) peak_rss_bytes: u64,
+    pub(super) seconds: Seconds,
+    pub(super) blocking_recall_estimate: f64,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    pub against_truth: Option<AgainstTruth>,
+    pub(super) against_truth: Option<AgainstTruth>,
 }
 
 /// Wall time of each stage.
 #[derive(Default, Serialize)]
-#[expect(missing_docs, reason = "stages of the run")]
-pub struct Seconds {
-    pub read: f64,
-    pub train: f64,
-    pub block: f64,
-    pub compare: f64,
-    pub cluster: f64,
-    pub total: f64,
+pub(super) struct Seconds {
+    pub(super) read: f64,
+    pub(super) train: f64,
+    pub(super) block: f64,
+    pub(super) compare: f64,
+    pub(super) cluster: f64,
+    pub(super) total: f64,
 }
 
 /// How right a run was.
 #[derive(Serialize)]
-#[expect(missing_docs, reason = "the keys say what they hold; docs/matching.md explains them")]
-pub struct AgainstTruth {
-    pub blocking_recall: f64,
-    pub pairwise: Points,
-    pub clustered: Points,
-    pub review: Review,
+pub(super) struct AgainstTruth {
+    pub(super) blocking_recall: f64,
+    pub(super) pairwise: Points,
+    pub(super) clustered: Points,
+    pub(super) review: Review,
 }
 
 /// At the model's threshold, and at the best there is.
 #[derive(Serialize)]
-#[expect(missing_docs, reason = "said above")]
-pub struct Points {
-    pub default: Point,
-    pub best: Point,
+pub(super) struct Points {
+    pub(super) default: Point,
+    pub(super) best: Point,
 }
 
 /// One threshold's mistakes.
 #[derive(Clone, Default, Serialize)]
-#[expect(missing_docs, reason = "the usual words")]
-pub struct Point {
-    pub precision: f64,
-    pub recall: f64,
+pub(super) struct Point {
+    pub(super) precision: f64,
+    pub(super) recall: f64,
     pub f1: f64,
     /// In bits.
-    pub threshold: f32,
-    pub false_merges: FalseMerges,
+    pub(super) threshold: f32,
+    pub(super) false_merges: FalseMerges,
 }
 
 /// False pairs by kind.
 #[derive(Clone, Default, Serialize)]
-#[expect(missing_docs, reason = "the kinds are explained at `Mistake`")]
-pub struct FalseMerges {
-    pub twin: u64,
-    pub household: u64,
-    pub junior_senior: u64,
-    pub other: u64,
+pub(super) struct FalseMerges {
+    pub(super) twin: u64,
+    pub(super) household: u64,
+    pub(super) junior_senior: u64,
+    pub(super) other: u64,
 }
 
 /// The band for people to look at.
 #[derive(Serialize)]
-#[expect(missing_docs, reason = "the usual words")]
-pub struct Review {
-    pub tasks: u64,
-    pub precision: f64,
+pub(super) struct Review {
+    pub(super) tasks: u64,
+    pub(super) precision: f64,
 }
 
 impl FalseMerges {
@@ -94,18 +87,18 @@ impl FalseMerges {
 const STEPS: [f32; 8] = [-4.0, -2.0, -1.0, 1.0, 2.0, 4.0, 7.0, 10.0];
 
 /// A run with the truth it is held against.
-pub struct Truth<'a> {
+pub(super) struct Truth<'a> {
     /// The batch that was linked.
-    pub batch: &'a Batch,
+    pub(super) batch: &'a Batch,
     /// The true person of each record, 0 where unknown.
-    pub persons: &'a [u32],
+    pub(super) persons: &'a [u32],
     /// The sources, where links go across sources only.
-    pub sources: &'a [u16],
+    pub(super) sources: &'a [u16],
 }
 
 impl Truth<'_> {
     /// Holds a run against the truth.
-    pub fn judge(&self, edges: &[Edge], clusters: &[u32], link_bits: f32) -> AgainstTruth {
+    pub(super) fn judge(&self, edges: &[Edge], clusters: &[u32], link_bits: f32) -> AgainstTruth {
         let true_pairs = self.true_pairs();
         let found = true_pairs.iter().filter(|(a, b)| self.batch.are_candidates(*a, *b)).count();
         let total = true_pairs.len() as f64;

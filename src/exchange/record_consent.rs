@@ -68,13 +68,13 @@ fn anchor(
             let person = EnterpriseId::parse(id).ok().and_then(|id| exchange.index.person(id));
             let records = person.map(|person| person.records).unwrap_or_default();
             let own = records.iter().find(|record| requester.member() == Some(&record.member));
-            match own.filter(|own| ConsentBook::may_record(requester, &own.member).is_ok()) {
-                Some(own) => Ok(own.clone()),
-                None => {
-                    requester.may(Role::Steward)?;
-                    records.into_iter().next().ok_or(ExchangeError::UnknownPatient)
-                }
+            if let Some(own) = own
+                && ConsentBook::may_record(requester, &own.member).is_ok()
+            {
+                return Ok(own.clone());
             }
+            requester.may(Role::Steward)?;
+            records.into_iter().next().ok_or(ExchangeError::UnknownPatient)
         }
     }
 }

@@ -67,7 +67,7 @@ async fn gather(
     let permit = permit(exchange, call, id)?;
     let _slot = exchange.queries.try_acquire().map_err(|_| ExchangeError::Busy)?;
     let view = PatientView::of(exchange, &permit).await?.ok_or(ExchangeError::UnknownPatient)?;
-    let targets = targets(exchange.index.locate(&permit).await?);
+    let targets = targets(&exchange.index.locate(&permit).await?);
     // Whoever is asked learns that the patient is asked for, so the question is on record first.
     audit.begun().await?;
     let bounds = exchange.federation.settings();
@@ -91,9 +91,9 @@ async fn gather(
 }
 
 /// One target a member, each with the others' demographics as a second opinion.
-fn targets(locations: Vec<Location>) -> Vec<Target> {
+fn targets(locations: &[Location]) -> Vec<Target> {
     let mut targets: Vec<Target> = Vec::new();
-    for location in &locations {
+    for location in locations {
         let sought = SoughtRecord {
             local_id: location.record.local_id.clone(),
             fed: location.demographics.clone(),

@@ -273,7 +273,7 @@ impl<'a> View<'a> {
         let registry = &self.state.registry;
         let committed = aliases.iter().flat_map(|alias| {
             let tasks = registry.open_tasks(*alias).iter();
-            tasks.map(|task| task.row(*alias, registry.key(task.record_no)))
+            tasks.map(|task| task.row(*alias, &registry.key(task.record_no)))
         });
         let writes = self.pending.into_iter().flat_map(|pending| &pending.writes);
         let raised = writes.filter_map(|write| match write {

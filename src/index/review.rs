@@ -101,9 +101,9 @@ pub(super) struct OpenTask {
 }
 
 impl OpenTask {
-    pub(super) fn row(&self, person: EnterpriseId, record: RecordKey) -> ReviewTaskRow {
+    pub(super) fn row(&self, person: EnterpriseId, record: &RecordKey) -> ReviewTaskRow {
         let Self { no, kind, other, bits, opened, .. } = *self;
-        task_row(&RaisedTask { no, kind, person, other, bits }, &record, opened)
+        task_row(&RaisedTask { no, kind, person, other, bits }, record, opened)
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
         MemberCode, Name, PartialDate, PurposeOfUse, RecordKey, Sex,
     },
     matching::MatchGrade,
-    storage::{JournalRow, StorageSettings},
+    storage::{JournalRow, PersonRow, SourceRecordRow, StorageSettings},
 };
 
 use super::*;
@@ -815,7 +815,13 @@ proptest! {
 async fn check_projections(world: &World) {
     let records: Vec<_> = world.db.reader().source_records().try_collect().await.expect("room");
     let persons: Vec<_> = world.db.reader().persons().try_collect().await.expect("they read");
-    let state = world.index.shared.read();
+    check_registry(&world.index.shared.read(), records, persons);
+    let open = world.db.reader().review_tasks("open", 0, 10_000).await.expect("tasks read");
+    let open: Vec<u64> = open.into_iter().map(|task| task.task_no).collect();
+    assert_eq!(open, world.memory().open_tasks);
+}
+
+fn check_registry(state: &State, records: Vec<SourceRecordRow>, persons: Vec<PersonRow>) {
     assert_eq!(records.len(), state.registry.records_total());
     for row in records {
         let record = state.registry.record(row.record_no);
@@ -831,10 +837,6 @@ async fn check_projections(world: &World) {
         assert_eq!(state.registry.living(row.person), survivor);
         assert_eq!(survivor == row.person, row.redirect_to.is_none());
     }
-    drop(state);
-    let open = world.db.reader().review_tasks("open", 0, 10_000).await.expect("tasks read");
-    let open: Vec<u64> = open.into_iter().map(|task| task.task_no).collect();
-    assert_eq!(open, world.memory().open_tasks);
 }
 
 #[rstest]
