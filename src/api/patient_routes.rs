@@ -207,7 +207,7 @@ mod tests {
         {
             assert!(identifiers(bad).is_err(), "{bad}");
         }
-        let many = vec!["urn:x|1"; 11].join(",");
+        let many = ["urn:x|1"; 11].join(",");
         assert!(identifiers(&format!("identifier={many}")).is_err());
     }
 }

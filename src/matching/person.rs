@@ -10,6 +10,9 @@ use super::{grade::MatchGrade, model::Model, population::RecordNo, scoring::Scor
 const PAIR_BITS_MAX: f32 = 12.0;
 /// Nothing in common is no proof of being two people: people move, marry, change their phones.
 const SILENCE_BITS: f32 = -1.5;
+/// As far as this below a link, two persons that look like kin may still be joined by what a third
+/// record tells, in bits: names told short, not two given names.
+pub(crate) const KIN_DOUBT_BITS: f32 = 1.0;
 /// At most this many records of one person are compared with those of another.
 pub(crate) const RECORDS_MAX: usize = 8;
 
@@ -55,9 +58,9 @@ impl Evidence {
         self.pairs == 0 || self.sum > 0.0 || self.pairs == 1 && self.sum >= 0.0
     }
 
-    /// Whether the pairs together speak against one person by no more than having little in common.
-    pub(crate) fn is_at_worst_silent(&self) -> bool {
-        self.sum >= SILENCE_BITS * self.pairs as f32
+    /// Whether the pairs together fall short of a link by no more than `bits`, on the average.
+    pub(crate) fn is_within(&self, bits: f32) -> bool {
+        self.sum >= -bits * self.pairs as f32
     }
 
     /// Whether some pair is vetoed.

@@ -11,7 +11,7 @@ use super::{
     grade::{MatchGrade, PairVerdict},
     model::Model,
     normalize::NormalizedRecord,
-    person::{Evidence, PersonVerdict, sample},
+    person::{Evidence, KIN_DOUBT_BITS, PersonVerdict, sample},
     scoring::{MatchWeight, Score, Scorer},
     term_frequency::TermWeights,
 };
@@ -265,15 +265,18 @@ impl Population {
         right: &[RecordNo],
     ) -> PersonVerdict {
         let link_bits = self.model.link_bits();
-        let mut between = Evidence::NONE;
+        let (mut between, mut kin) = (Evidence::NONE, Evidence::NONE);
         for &a in left {
             for &b in right {
                 let (comparison, score) = self.judge_pair(a.0, b.0);
+                if score.kin {
+                    kin.add(link_bits, score, comparison.vetoes, b.0);
+                }
                 between.add(link_bits, score, comparison.vetoes, b.0);
             }
         }
-        if !between.is_at_worst_silent() {
-            return between.verdict(&self.model);
+        if !kin.is_within(KIN_DOUBT_BITS) {
+            return kin.verdict(&self.model);
         }
         let with_probe_against = |side: &[RecordNo]| {
             let mut evidence = between;

@@ -461,7 +461,7 @@ fn small_world() -> impl Strategy<Value = Vec<(u8, String)>> {
                 [usize::from(when)];
             let value = ["5", "5.0", "6"][usize::from(value)];
             let status = ["final", "corrected"][usize::from(status)];
-            let code = [loinc("1"), loinc("2"), format!(r#""code":{{"coding":[{{"system":"http://loinc.org","code":"1"}},{{"system":"http://snomed.info/sct","code":"7"}}]}}"#)]
+            let code = [loinc("1"), loinc("2"), r#""code":{"coding":[{"system":"http://loinc.org","code":"1"},{"system":"http://snomed.info/sct","code":"7"}]}"#.to_string()]
                 [usize::from(code)].clone();
             let identifier = match identifier {
                 0 | 1 => format!(r#","identifier":[{{"system":"urn:i","value":"N{identifier}"}}]"#),
@@ -493,6 +493,8 @@ fn small_world() -> impl Strategy<Value = Vec<(u8, String)>> {
 
 /// All bytes of a record but how often something came again.
 fn bytes(record: &MergedRecord) -> String {
+    use std::fmt::Write as _;
+
     let mut text = String::new();
     for entry in record.entries() {
         text.extend([entry.resource_type, "/", entry.id, " ", entry.json, "\n"]);
@@ -501,9 +503,9 @@ fn bytes(record: &MergedRecord) -> String {
         text.extend([&*original.json, "\n"]);
     }
     for issue in record.issues() {
-        text.push_str(&format!("{issue:?} {}\n", issue.gateway_id));
+        writeln!(text, "{issue:?} {}", issue.gateway_id).expect("a string takes it");
     }
-    text.push_str(&format!("{:?}", groups(record)));
+    write!(text, "{:?}", groups(record)).expect("a string takes it");
     text
 }
 
