@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     answers::Answer,
-    people::{anne, consent, county, lake, max, patient, ruth},
+    people::{anne, consent, county, deny_all_of, lake, max, patient, ruth},
     world::World,
 };
 
@@ -168,10 +168,7 @@ async fn a_member_that_consent_excludes_leaves_no_trace_in_any_answer() {
         assert!(own(answer).contains("lake"), "before the consent: {answer:?}");
     }
     let before = world.stage.member("lake").requests();
-    let role = json!({"coding": [{"code": "CST",
-        "system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"}]});
-    let actor = json!({"role": role, "reference": {"reference": "Organization/lake"}});
-    record_consent(&world, &json!({"type": "deny", "actor": [actor]})).await;
+    record_consent(&world, &deny_all_of("lake")).await;
 
     for answer in &all_ways(&world, "TREAT", &person).await {
         assert_eq!(answer.status, 200, "{answer:?}");
@@ -183,4 +180,27 @@ async fn a_member_that_consent_excludes_leaves_no_trace_in_any_answer() {
     assert_eq!(world.stage.member("lake").requests(), before, "it was asked all the same");
     let by_id = world.client("ed").get("Immunization/lake.ruth-influenza").await;
     by_id.refuses(404, "not-found", "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consent_holds_after_a_restart() {
+    let world = everybody().await;
+    let person = world.client("ed").person(&ruth()).await;
+    record_consent(&world, &json!({"type": "deny"})).await;
+    let world = world.restarted().await;
+    let ed = world.client("ed");
+    let read = ed.get(&format!("Patient/{person}")).await;
+    read.refuses(403, "forbidden", "consent policy");
+    assert_eq!(ed.matches(&ruth()).await.json()["total"].as_u64(), Some(0));
+    let opened = ed.get_for("BTG", &format!("Patient/{person}")).await;
+    assert_eq!(opened.json()["link"].as_array().map(Vec::len), Some(3), "{opened:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_is_suspended_or_leaving_feeds_no_more() {
+    for status in ["suspended", "draining"] {
+        let world = World::of(vec![anne().told("status", json!(status))]).await;
+        let answer = world.feeder("anne").feed(&patient("anne", "ruth", &ruth())).await;
+        check_refused(&world, &answer, "not open for feeds").await;
+    }
 }

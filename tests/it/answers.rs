@@ -84,9 +84,10 @@ impl Answer {
     /// The issues of an OperationOutcome, be it the answer itself or an entry of it.
     pub(crate) fn issues(&self) -> Vec<Value> {
         let json = self.json();
-        let outcomes = match json["resourceType"] == "OperationOutcome" {
-            true => vec![json],
-            false => self.of_type("OperationOutcome"),
+        let outcomes = if json["resourceType"] == "OperationOutcome" {
+            vec![json]
+        } else {
+            self.of_type("OperationOutcome")
         };
         let issues = outcomes.iter().filter_map(|outcome| outcome["issue"].as_array());
         issues.flatten().cloned().collect()
@@ -161,7 +162,7 @@ pub(crate) struct Event {
 }
 
 impl Event {
-    pub(crate) fn of(row: AuditRow) -> Self {
+    pub(crate) fn of(row: &AuditRow) -> Self {
         Self {
             request_id: row.entry.request_id.to_string(),
             open: row.entry.state == AuditState::Open,

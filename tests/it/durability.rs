@@ -17,7 +17,7 @@ use tessera::{
 };
 
 use crate::{
-    answers::Answer,
+    answers::{Answer, Event},
     people::{anne, anybody, number_of, patient, ruth},
     process::{Process, apply_members},
     world::{Client, Stage, World, eventually, feed_path},
@@ -120,6 +120,36 @@ async fn check_trail(stage: &Stage) {
     let open = reader.audit_rows_left_open().await.expect("read").len();
     assert_eq!(open, 0, "left open");
     reader.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_that_a_kill_cut_off_is_on_record_as_interrupted() {
+    let stage = Stage::set(vec![anne()], |_| {});
+    assert!(apply_members(&stage).status.success());
+    let gateway = Process::serve(&stage);
+    let told = patient("anne", "ruth", &ruth());
+    assert_eq!(stage.feeder("anne", &gateway.base).feed(&told).await.status, 201);
+    let ed = stage.client("ed", &gateway.base);
+    let person = ed.person(&ruth()).await;
+    let member = stage.member("anne");
+    member.set_faults(Faults { delay: Duration::from_secs(20), ..Faults::default() });
+    let before = member.requests();
+    let request = ed.request(Method::GET, &format!("Patient/{person}/$everything")).send();
+    let asking = tokio::spawn(request);
+    // Whoever is asked learns whom it is about: from then on it must be on record.
+    eventually("the member is asked", || async { member.requests() > before }).await;
+    gateway.kill();
+    assert!(asking.await.expect("asked").is_err(), "nobody is there to answer");
+
+    let gateway = Process::serve(&stage);
+    check_trail(&stage).await;
+    let reader = Reader::open(&stage.database()).await.expect("opened");
+    let rows: Vec<_> = reader.audit_rows(0).try_collect().await.expect("read");
+    let last = Event::of(rows.last().expect("audited"));
+    assert_eq!(last.outcome(), "12", "{last:?}");
+    assert_eq!(last.person, Some(person), "{last:?}");
+    reader.close().await;
+    gateway.kill();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,13 +1,16 @@
 //! One person's record from all members, `Patient/{id}/$everything`.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::{Value, json};
+use tessera::simulator::Faults;
 
 use crate::{
     answers::{Answer, reference},
-    people::{RUTHS_RESOURCES, anne, consent, county, lake, patient, ruth, weights},
-    world::{Client, Site, World},
+    people::{
+        RUTHS_RESOURCES, anne, consent, county, deny_all_of, lake, max, patient, ruth, weights,
+    },
+    world::{Client, Site, World, eventually},
 };
 
 async fn everybody() -> (World, Client, String) {
@@ -170,7 +173,7 @@ async fn pages_to_the_end_give_what_one_page_gives() {
         assert!(paged.len() <= whole.len(), "more pages than the record has");
         next = page.next_link();
     }
-    // What the exchange itself says has ids of its content, and Provenance tells no time in it.
+    // What the exchange says itself has ids made of its content, so that they too are the same.
     assert_eq!(paged, whole);
 }
 
@@ -200,7 +203,7 @@ async fn a_page_is_for_who_asked_for_the_first() {
     world.client("clinic").get(&link).await.refuses(410, "expired", "ask again");
     ed.get_for("ETREAT", &link).await.refuses(410, "expired", "ask again");
     assert_eq!(ed.get(&link).await.status, 200);
-    let of_max = link.replace(&person, &ed.person(&crate::people::max()).await);
+    let of_max = link.replace(&person, &ed.person(&max()).await);
     ed.get(&of_max).await.refuses(410, "expired", "ask again");
     let invented = link.replace("_snapshot=", "_snapshot=0190a1b2-0000-7000-8000-000000000001&x=");
     ed.get(&invented).await.refuses(410, "expired", "ask again");
@@ -210,14 +213,10 @@ async fn a_page_is_for_who_asked_for_the_first() {
 async fn consent_is_asked_again_for_every_page() {
     let (world, ed, person) = everybody().await;
     let link = second_page(&ed, &person).await;
-    let role = json!({"coding": [{"code": "CST",
-        "system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"}]});
-    let actor = json!({"role": role, "reference": {"reference": "Organization/lake"}});
     let anne = world.feeder("anne");
-    for (provision, status, code) in [
-        (json!({"type": "deny", "actor": [actor]}), 410, "expired"),
-        (json!({"type": "deny"}), 403, "forbidden"),
-    ] {
+    for (provision, status, code) in
+        [(deny_all_of("lake"), 410, "expired"), (json!({"type": "deny"}), 403, "forbidden")]
+    {
         let told = consent(&patient("anne", "ruth", &ruth()), &provision);
         let recorded = anne.put("Consent/c1", &told).await;
         assert!([200, 201].contains(&recorded.status), "{recorded:?}");
@@ -251,4 +250,28 @@ async fn the_same_question_gets_the_same_answer() {
     for _ in 0..3 {
         assert_eq!(timeless(&ed.everything(&person).await), first);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_queries_than_are_taken_at_once_are_told_to_come_again() {
+    let world = World::with(vec![anne(), lake(), county()], |settings| {
+        settings["exchange"] = json!({"queries_max": 1});
+    })
+    .await;
+    world.feed_all().await;
+    let ed = world.client("ed");
+    let path = format!("Patient/{}/$everything", ed.person(&ruth()).await);
+    world.misbehave("lake", Faults { delay: Duration::from_millis(700), ..Faults::default() });
+    let before = world.stage.member("lake").requests();
+    let first = tokio::spawn({
+        let (ed, path) = (ed.clone(), path.clone());
+        async move { ed.get(&path).await }
+    });
+    let lake_is_asked = || async { world.stage.member("lake").requests() > before };
+    eventually("the first is under way", lake_is_asked).await;
+    let second = ed.get(&path).await;
+    second.refuses(503, "throttled", "too many queries");
+    assert_eq!(second.header("retry-after"), "1");
+    assert_eq!(first.await.expect("asked").status, 200);
+    assert_eq!(ed.get(&path).await.status, 200, "there is room again");
 }

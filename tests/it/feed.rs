@@ -88,6 +88,8 @@ async fn check(world: &World, body: &str, status: u16, code: &str, words: &str) 
     assert_eq!(world.gateway.exchange().index.records_total(), 0, "{words}");
 }
 
+type Change = fn(&mut Value);
+
 fn changed(change: impl FnOnce(&mut Value)) -> String {
     let mut told = ruths();
     change(&mut told);
@@ -122,7 +124,7 @@ async fn a_patient_that_breaks_the_rules_is_told_which() {
     let world = world().await;
     let other = r#"{"resourceType": "Practitioner", "id": "x"}"#;
     check(&world, other, 400, "invalid", "resourceType").await;
-    let checks: [(fn(&mut Value), &str, &str); 8] = [
+    let checks: [(Change, &str, &str); 8] = [
         (|told| told["birthDate"] = json!("1958-02-30"), "value", "Patient.birthDate"),
         (|told| told["birthDate"] = json!("14/03/1958"), "value", "Patient.birthDate"),
         (|told| told["gender"] = json!("f"), "value", "Patient.gender"),
@@ -153,9 +155,9 @@ async fn a_feed_must_say_by_which_identifier() {
         (&*format!("{whole}&name=Ruth"), "not-supported", "only identifier"),
         (&*format!("{whole}&identifier=urn:x|1"), "invalid", "more than once"),
     ] {
-        anne.put(path, ruths()).await.refuses(400, code, words);
+        anne.put(path, &ruths()).await.refuses(400, code, words);
     }
-    assert_eq!(anne.put(&format!("{whole}&_format=json"), ruths()).await.status, 201);
+    assert_eq!(anne.put(&format!("{whole}&_format=json"), &ruths()).await.status, 201);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -169,7 +171,7 @@ async fn only_fhir_json_is_taken_and_given() {
         answer.refuses(415, "not-supported", "application/fhir+json");
     }
     anne.send(put()).await.refuses(415, "not-supported", "application/fhir+json");
-    let xml = anne.put(&format!("{path}&_format=xml"), ruths()).await;
+    let xml = anne.put(&format!("{path}&_format=xml"), &ruths()).await;
     xml.refuses(406, "not-supported", "application/fhir+json");
     for kind in ["application/json", "application/fhir+json; charset=utf-8"] {
         let answer = anne.send(put().header(header::CONTENT_TYPE, kind)).await;
@@ -183,7 +185,7 @@ async fn what_is_not_offered_is_refused_in_fhir_too() {
     let anne = world.feeder("anne");
     let delete = anne.send(anne.request(Method::DELETE, "Patient/x")).await;
     delete.refuses(405, "not-supported", "not offered");
-    let post = anne.post("Patient", ruths()).await;
+    let post = anne.post("Patient", &ruths()).await;
     post.refuses(405, "not-supported", "not offered");
     let path = world.gateway.base_url().replace("/fhir", "/elsewhere");
     anne.get(&path).await.refuses(404, "not-found", "no such interaction");

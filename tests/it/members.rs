@@ -7,7 +7,7 @@ use tessera::simulator::{AnswerFault, CompartmentFault, Faults, IdentifierFault,
 
 use crate::{
     answers::Answer,
-    people::{anne, county, lake, ruth},
+    people::{allergy, anne, county, lake, patient, problem, ruth},
     world::{Site, World},
 };
 
@@ -141,10 +141,32 @@ async fn an_ignored_identifier_lets_nobody_else_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn several_patients_for_the_identifier_are_told() {
+async fn a_second_patient_beside_the_right_one_is_dropped_and_told() {
     let faults = Faults { identifier: IdentifierFault::Several, ..Faults::default() };
     let answer = while_lake(lake(), faults).await;
     assert_eq!(answer.outcome_of("lake"), "answered", "{:?}", answer.issues());
+    assert_eq!(from_lake(&answer).len(), 4);
+    assert!(tells_of_lake(&answer, "suppressed"), "{:?}", answer.issues());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_patients_with_the_identifier_are_both_withheld() {
+    let first = patient("lake", "ruth", &ruth());
+    let mut second = first.clone();
+    second["id"] = json!("ruth-again");
+    let site = Site::new("lake", vec![first, second, problem("ruth"), allergy("ruth-again")]);
+    let answer = while_lake(site, Faults::default()).await;
+    assert_eq!(answer.outcome_of("lake"), "withheld", "{:?}", answer.issues());
+    assert!(from_lake(&answer).is_empty(), "{:?}", answer.originals());
+    assert!(tells_of_lake(&answer, "multiple-matches"), "{:?}", answer.issues());
+}
+
+/// Whether an issue of this type names Lake.
+fn tells_of_lake(answer: &Answer, code: &str) -> bool {
+    let mut issues = answer.issues().into_iter();
+    issues.any(|issue| {
+        issue["code"] == code && issue["details"]["text"].to_string().contains("Hospital lake")
+    })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -153,10 +175,7 @@ async fn an_ignored_patient_criterion_lets_nothing_foreign_in() {
     for site in [lake(), lake().without_everything()] {
         let answer = while_lake(site, faults()).await;
         assert_eq!(from_lake(&answer).len(), 4, "{:?}", answer.originals());
-        let told = answer.issues().into_iter().any(|issue| {
-            issue["code"] == "suppressed" && issue["details"]["text"].to_string().contains("lake")
-        });
-        assert!(told, "what was dropped is told: {:?}", answer.issues());
+        assert!(tells_of_lake(&answer, "suppressed"), "{:?}", answer.issues());
     }
 }
 
@@ -203,6 +222,27 @@ async fn more_than_the_bounds_is_cut_and_told() {
         let answer = while_lake(lake().told("limits", limits), Faults::default()).await;
         assert_ne!(answer.outcome_of("lake"), "answered", "{:?}", answer.issues());
         assert!(from_lake(&answer).len() <= 2, "{:?}", answer.originals());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_not_active_is_not_asked_and_that_is_told() {
+    let site = lake().told("status", json!("testing"));
+    let world = World::of(vec![anne(), site, county()]).await;
+    world.feed_all().await;
+    let ed = world.client("ed");
+    let answer = ed.everything(&ed.person(&ruth()).await).await;
+    check_others(&answer);
+    assert_eq!(answer.outcome_of("lake"), "not-asked", "{:?}", answer.issues());
+    assert_eq!(world.stage.member("lake").requests(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn odd_servers_are_asked_as_they_want_it() {
+    for quirks in [json!(["post_search", "no_everything"]), json!(["no_count", "no_since"])] {
+        let answer = while_lake(lake().told("quirks", quirks), Faults::default()).await;
+        assert_eq!(answer.outcome_of("lake"), "answered", "{:?}", answer.issues());
+        assert_eq!(from_lake(&answer).len(), 4);
     }
 }
 

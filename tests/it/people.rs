@@ -78,7 +78,7 @@ pub(crate) fn anybody(number: usize) -> Value {
     let given = GIVEN[number * 7 % 10];
     json!({
         "name": [{"use": "official", "family": family, "given": [given]}],
-        "gender": if number * 7 % 10 % 2 == 0 { "female" } else { "male" },
+        "gender": if number.is_multiple_of(2) { "female" } else { "male" },
         "birthDate": format!("{}-{:02}-{:02}", 1930 + number * 13 % 80, 1 + number * 5 % 12,
             1 + number * 11 % 28),
         "telecom": [{"system": "phone", "value": format!("+1 585 {:03} {:04}", 200 + number / 9000,
@@ -256,4 +256,11 @@ pub(crate) fn consent(record: &Value, provision: &Value) -> Value {
         "policy": [{"uri": "urn:policy:one"}],
         "provision": provision,
     })
+}
+
+/// A rule of a Consent: nobody gets what this member holds.
+pub(crate) fn deny_all_of(member: &str) -> Value {
+    let role = coded("http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "CST");
+    let reference = json!({"reference": format!("Organization/{member}")});
+    json!({"type": "deny", "actor": [{"role": role, "reference": reference}]})
 }

@@ -1,20 +1,35 @@
 //! Who gets a connection at all.
 
-use std::{io::Read as _, io::Write as _, net::TcpStream, path::Path, sync::Arc};
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
 
-use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair, SanType};
+use rcgen::{
+    CertificateParams, CertificateRevocationListParams, ExtendedKeyUsagePurpose, Issuer,
+    KeyIdMethod, KeyPair, RevokedCertParams, SanType, SerialNumber,
+};
 use rustls::{
     AlertDescription, ClientConfig, ClientConnection, HandshakeKind, RootCertStore, Stream,
     client::Resumption,
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
 };
-use tessera::domain::MemberCode;
+use tessera::{
+    app::SystemClock,
+    domain::{Clock, MemberCode},
+};
 use time::{Duration, OffsetDateTime};
+use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 
 use crate::{
     people::{anne, ruth},
-    world::World,
+    world::{Stage, World},
 };
 
 /// A client that trusts `root`, with a certificate or without.
@@ -114,12 +129,80 @@ async fn a_certificate_without_an_entry_is_refused_and_audited() {
     assert!(closed.reason().contains("no client of this exchange"), "{closed:?}");
 }
 
+/// A clock that can be put forward.
+#[derive(Default)]
+struct Forward(AtomicI64);
+
+impl Clock for Forward {
+    fn now(&self) -> OffsetDateTime {
+        OffsetDateTime::now_utc() + Duration::days(self.0.load(Ordering::SeqCst))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_expires_while_connected_is_refused() {
+    let clock = Arc::new(Forward::default());
+    let world = World::start(Stage::set(vec![anne()], |_| {}), clock.clone()).await;
+    let ed = world.client("ed");
+    assert_eq!(ed.matches(&ruth()).await.status, 200);
+    clock.0.store(31, Ordering::SeqCst);
+    ed.matches(&ruth()).await.refuses(403, "forbidden", "has expired");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_revoked_while_connected_is_refused() {
+    let stage = Stage::set(vec![anne()], |settings| {
+        settings["tls"]["revocation_lists"] = "revoked.pem".into();
+    });
+    let code = MemberCode::parse("ed").expect("a code");
+    let ed = stage.pki.client(&code).read().expect("minted");
+    let (_, leaf) = X509Certificate::from_der(&ed.chain()[0]).expect("a certificate");
+    let serial = leaf.raw_serial().to_vec();
+    revoke(&stage, 1, None);
+    let world = World::start(stage, Arc::new(SystemClock)).await;
+    let (ed, clinic) = (world.client("ed"), world.client("clinic"));
+    for client in [&ed, &clinic] {
+        assert_eq!(client.matches(&ruth()).await.status, 200);
+    }
+    revoke(&world.stage, 2, Some(serial));
+    world.gateway.reload().expect("the list is read");
+    ed.matches(&ruth()).await.refuses(403, "forbidden", "was revoked");
+    assert_eq!(clinic.matches(&ruth()).await.status, 200);
+    // Nor does it get another connection.
+    let refused = world.client("ed").request(reqwest::Method::GET, "metadata").send().await;
+    assert!(refused.is_err(), "{refused:?}");
+}
+
+/// The root publishes a revocation list with this serial number in it, or with none.
+fn revoke(stage: &Stage, number: u64, serial: Option<Vec<u8>>) {
+    let now = OffsetDateTime::now_utc();
+    let revoked = serial.map(|serial| RevokedCertParams {
+        serial_number: SerialNumber::from_slice(&serial),
+        revocation_time: now,
+        reason_code: None,
+        invalidity_date: None,
+    });
+    let list = CertificateRevocationListParams {
+        this_update: now - Duration::minutes(5),
+        next_update: now + Duration::days(1),
+        crl_number: SerialNumber::from(number),
+        issuing_distribution_point: None,
+        revoked_certs: revoked.into_iter().collect(),
+        key_identifier_method: KeyIdMethod::Sha256,
+    };
+    let list = list.signed_by(&issuer(stage)).expect("signed");
+    std::fs::write(stage.home().join("revoked.pem"), list.pem().expect("PEM")).expect("written");
+}
+
+/// The root of a stage.
+fn issuer(stage: &Stage) -> Issuer<'static, KeyPair> {
+    let read = |name: &str| std::fs::read_to_string(stage.home().join(name)).expect("minted");
+    let key = KeyPair::from_pem(&read("certs/root.key")).expect("a key");
+    Issuer::from_ca_cert_pem(&read("certs/root.crt"), key).expect("a root")
+}
+
 /// A certificate of the emergency department that ends at a moment: PEM files of it and its key.
-fn mint(world: &World, ends: OffsetDateTime) -> (std::path::PathBuf, std::path::PathBuf) {
-    let place = |name: &str| world.stage.home().join(name);
-    let read = |name: &str| std::fs::read_to_string(place(name)).expect("minted");
-    let root_key = KeyPair::from_pem(&read("certs/root.key")).expect("a key");
-    let issuer = Issuer::from_ca_cert_pem(&read("certs/root.crt"), root_key).expect("a root");
+fn mint(world: &World, ends: OffsetDateTime) -> (PathBuf, PathBuf) {
     let mut params = CertificateParams::default();
     params.not_before = ends - Duration::days(2);
     params.not_after = ends;
@@ -127,7 +210,8 @@ fn mint(world: &World, ends: OffsetDateTime) -> (std::path::PathBuf, std::path::
     let uri = "urn:tessera:client:ed".try_into().expect("ASCII");
     params.subject_alt_names = vec![SanType::URI(uri)];
     let key = KeyPair::generate().expect("a key");
-    let certificate = params.signed_by(&key, &issuer).expect("signed");
+    let certificate = params.signed_by(&key, &issuer(&world.stage)).expect("signed");
+    let place = |name: &str| world.stage.home().join(name);
     let (certificate_file, key_file) = (place("minted.crt"), place("minted.key"));
     std::fs::write(&certificate_file, certificate.pem()).expect("written");
     std::fs::write(&key_file, key.serialize_pem()).expect("written");

@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// Longer than anything here takes on a busy machine; what waits for more has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Clients with a certificate, and an entry in `clients.toml` but for `stranger`.
 const CLIENTS: [&str; 6] = ["ed", "clinic", "payer", "steward", "auditor", "stranger"];
@@ -265,6 +265,12 @@ impl World {
         Self { stage, gateway }
     }
 
+    /// The gateway after a stop and a start on the same database.
+    pub(crate) async fn restarted(self) -> Self {
+        self.gateway.stop().await;
+        Self::start(self.stage, Arc::new(SystemClock)).await
+    }
+
     pub(crate) fn client(&self, name: &str) -> Client {
         self.stage.client(name, self.gateway.base_url())
     }
@@ -296,7 +302,7 @@ impl World {
     pub(crate) async fn trail(&self) -> Vec<Event> {
         let reader = self.gateway.store().reader();
         let rows: Vec<_> = reader.audit_rows(0).try_collect().await.expect("the trail is read");
-        rows.into_iter().map(Event::of).collect()
+        rows.iter().map(Event::of).collect()
     }
 
     /// The events of one request, in order.
@@ -334,9 +340,10 @@ impl Client {
 
     /// A request to a path below the FHIR base, or to a whole URL.
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let url = match path.starts_with("http") {
-            true => path.to_owned(),
-            false => format!("{}/{path}", self.base),
+        let url = if path.starts_with("http") {
+            path.to_owned()
+        } else {
+            format!("{}/{path}", self.base)
         };
         self.http.request(method, url).header(header::ACCEPT, FHIR_JSON)
     }
@@ -354,11 +361,11 @@ impl Client {
         self.send(self.request(Method::GET, path).header("Purpose-Of-Use", purpose)).await
     }
 
-    pub(crate) async fn put(&self, path: &str, body: impl ToString) -> Answer {
+    pub(crate) async fn put(&self, path: &str, body: &(impl ToString + ?Sized)) -> Answer {
         self.send(self.with_body(Method::PUT, path, body)).await
     }
 
-    pub(crate) async fn post(&self, path: &str, body: impl ToString) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: &(impl ToString + ?Sized)) -> Answer {
         self.send(self.with_body(Method::POST, path, body)).await
     }
 
@@ -367,7 +374,7 @@ impl Client {
         &self,
         method: Method,
         path: &str,
-        body: impl ToString,
+        body: &(impl ToString + ?Sized),
     ) -> RequestBuilder {
         let request = self.request(method, path);
         request.header(header::CONTENT_TYPE, FHIR_JSON).body(body.to_string())
