@@ -153,6 +153,7 @@ async fn a_client_that_hangs_up_leaves_no_open_event() {
     let trail = world.trail().await;
     let of_these = &trail[before..];
     assert_eq!(of_these.len(), 4, "{of_these:?}");
+    // What was put together after the client had gone is recorded as told: it may have got it.
     for event in of_these {
         assert_eq!(event.person.as_deref(), Some(person.as_str()), "{event:?}");
     }

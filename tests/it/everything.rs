@@ -142,6 +142,8 @@ async fn the_parameters_narrow_the_record() {
         ("start=2020-13", "start"),
         ("_count=0", "_count"),
         ("_snapshot=1", "_snapshot"),
+        ("_count=99999999999999999999999", "_count"),
+        ("_snapshot=0190a1b2-0000-7000-8000-000000000001&_offset=-1", "_offset"),
     ] {
         let answer = ed.get(&format!("Patient/{person}/$everything?{query}")).await;
         answer.refuses(400, "invalid", place);
@@ -203,6 +205,9 @@ async fn a_page_is_for_who_asked_for_the_first() {
     world.client("clinic").get(&link).await.refuses(410, "expired", "ask again");
     ed.get_for("ETREAT", &link).await.refuses(410, "expired", "ask again");
     assert_eq!(ed.get(&link).await.status, 200);
+    let beyond = ed.get(&link.replace("_offset=", "_offset=9")).await;
+    assert_eq!((beyond.status, beyond.next_link()), (200, None));
+    assert!(beyond.facts().is_empty(), "{beyond:?}");
     let of_max = link.replace(&person, &ed.person(&max()).await);
     ed.get(&of_max).await.refuses(410, "expired", "ask again");
     let invented = link.replace("_snapshot=", "_snapshot=0190a1b2-0000-7000-8000-000000000001&x=");

@@ -1,9 +1,13 @@
 //! Members feed their patients (IHE ITI-104), and what bad input gets.
 
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
 use reqwest::{Method, header};
 use serde_json::{Value, json};
 
 use crate::{
+    answers::Answer,
     people::{anne, anybody, lake, number_of, patient, ruth},
     world::{World, feed_path},
 };
@@ -102,6 +106,9 @@ async fn a_body_that_is_no_resource_is_told_where_it_breaks() {
     let broken = "{\"resourceType\": \"Patient\",\n \"name\": [}";
     check(&world, broken, 400, "structure", "line 2, column 11").await;
     check(&world, "", 400, "structure", "line 1").await;
+    check(&world, "\u{feff}{}", 400, "structure", "line 1, column 1").await;
+    let twice = r#"{"resourceType": "Patient", "resourceType": "Patient"}"#;
+    check(&world, twice, 400, "structure", "exactly one resourceType").await;
     check(&world, "[]", 400, "structure", "resourceType").await;
     check(&world, "{}", 400, "structure", "resourceType").await;
     let cut: String = ruths().to_string().chars().take(200).collect();
@@ -189,4 +196,46 @@ async fn what_is_not_offered_is_refused_in_fhir_too() {
     post.refuses(405, "not-supported", "not offered");
     let path = world.gateway.base_url().replace("/fhir", "/elsewhere");
     anne.get(&path).await.refuses(404, "not-found", "no such interaction");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_patient_fed_several_times_at_once_is_created_once() {
+    let world = world().await;
+    let anne = world.feeder("anne");
+    let told = ruths();
+    let answers = join_all((0..8).map(|_| anne.feed(&told))).await;
+    let created = answers.iter().filter(|answer| answer.status == 201).count();
+    assert_eq!(created, 1, "{answers:?}");
+    let persons: BTreeSet<&str> = answers.iter().map(Answer::located).collect();
+    assert_eq!(persons.len(), 1, "{answers:?}");
+    assert_eq!(world.gateway.exchange().index.records_total(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_person_fed_by_two_members_at_once_is_one_person() {
+    let world = world().await;
+    let (a, b) = (patient("anne", "ruth", &ruth()), patient("lake", "ruth", &ruth()));
+    let (anne, lake) = (world.feeder("anne"), world.feeder("lake"));
+    let (one, other) = tokio::join!(anne.feed(&a), lake.feed(&b));
+    assert_eq!((one.status, other.status), (201, 201));
+    assert_eq!(one.located(), other.located());
+    assert_eq!(world.gateway.exchange().index.persons_total(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_patient_of_thousands_of_names_neither_stops_nor_slows_the_index() {
+    let world = world().await;
+    let anne = world.feeder("anne");
+    let mut many = ruths();
+    let name = |number: usize| json!({"family": format!("F{number}"), "given": ["R"]});
+    many["name"] = (0..1_500).map(name).collect();
+    let mut again = many.clone();
+    again["identifier"][0]["value"] = json!("anne-again");
+    for told in [&many, &again] {
+        assert_eq!(anne.feed(told).await.status, 201);
+    }
+    let ed = world.client("ed");
+    assert_eq!(ed.matches(&many).await.status, 200);
+    assert_eq!(anne.feed(&patient("anne", "other", &anybody(1))).await.status, 201);
+    ed.person(&anybody(1)).await;
 }
