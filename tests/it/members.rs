@@ -198,6 +198,7 @@ async fn a_next_page_elsewhere_is_not_followed() {
     let faults = pages(PagingFault::AnotherOrigin("https://elsewhere.example".to_owned()));
     let answer = while_lake(lake().paged(2), faults).await;
     assert_eq!(answer.outcome_of("lake"), "truncated", "{:?}", answer.issues());
+    assert!(answer.text().contains("leads to another server"), "{:?}", answer.issues());
     assert!(answer.json()["total"].is_null());
 }
 
