@@ -69,8 +69,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Streams `records` records of a population, so that memory does not grow with their number.
-fn write_population(records: u64, seed: u64, out: impl Write) -> csv::Result<()> {
+/// Streams `records` records of a population as CSV, so that memory does not grow with their number.
+///
+/// `source` is the hospital, `cluster_id` the person behind the record, `mrn` its record number there.
+pub fn write_population(records: u64, seed: u64, out: impl Write) -> csv::Result<()> {
     let mut writer = csv::Writer::from_writer(out);
     writer.write_record(COLUMNS)?;
     let mut population = Population::new(seed, records);

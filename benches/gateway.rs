@@ -1,0 +1,291 @@
+//! The gateway on one machine: bulk and single feeds made durable, `$match` over mutual TLS, memory
+//! and opening, with the disk's flush and the cheapest possible request beside as baselines.
+//!
+//! `cargo bench --bench gateway`, or with `-- --records 1000000`. The callers run on the same cores.
+
+#[path = "figures/mod.rs"]
+mod figures;
+#[path = "gateway/load.rs"]
+mod load;
+#[path = "gateway/population.rs"]
+mod population;
+#[path = "world/mod.rs"]
+mod world;
+
+use std::{
+    fs::{self, File},
+    io::Write as _,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+use bytes::Bytes;
+use reqwest::Method;
+use serde_json::json;
+use tessera::{
+    app::{self, RunningGateway, SystemClock},
+    config::Config,
+    domain::{Demographics, LocalId, RecordKey},
+    exchange::acceptable,
+    fhir::Resource,
+    index::{Index, Registration},
+};
+
+use figures::{Times, is_measured, load_average, ms, print_table, say};
+use load::{Load, closed_loop};
+use population::{MEMBERS, Told, invented};
+use world::{World, record_system};
+
+// What the binary runs on.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Records registered together, as `tessera import` does.
+const BATCH_RECORDS: usize = 2_000;
+/// Different persons asked for.
+const PROBES: usize = 5_000;
+
+/// How much is measured.
+struct Plan {
+    records: usize,
+    /// Records for the feeds over HTTPS, beyond those.
+    fed_max: usize,
+    lasting: Duration,
+    flushes: usize,
+}
+
+impl Plan {
+    fn from_arguments() -> Result<Self> {
+        if !is_measured() {
+            let lasting = Duration::from_millis(50);
+            return Ok(Self { records: 300, fed_max: 200, lasting, flushes: 3 });
+        }
+        let mut arguments = std::env::args().skip_while(|argument| argument != "--records").skip(1);
+        let records = match arguments.next() {
+            Some(told) => told.parse().context("--records takes a number")?,
+            None => 100_000,
+        };
+        Ok(Self { records, fed_max: 60_000, lasting: Duration::from_secs(5), flushes: 300 })
+    }
+}
+
+fn main() -> Result<()> {
+    let plan = Plan::from_arguments()?;
+    say(&format!("{} records; {}", plan.records, load_average()?))?;
+    let world = World::of(MEMBERS)?;
+    // Nobody is asked for clinical data here.
+    let nowhere = vec!["https://127.0.0.1:1/fhir".to_owned(); MEMBERS];
+    world.configure(&nowhere, "127.0.0.1:0", &json!({}))?;
+    let (loaded, fed) = invented(plan.records, plan.fed_max, &world.members)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(measure(&plan, &world, &loaded, fed))?;
+    say(&format!("\nAt the end: {}", load_average()?))?;
+    Ok(())
+}
+
+async fn measure(plan: &Plan, world: &World, loaded: &[Told], fed: Vec<Told>) -> Result<()> {
+    let flush = flush_times(&world.path("flushes"), plan.flushes)?;
+    let gateway = start(world).await?;
+    let mut rows = vec![baseline_row("300 bytes appended and flushed, bare", &flush)];
+    let before = resident_bytes()?;
+    let started = Instant::now();
+    import(&gateway.exchange().index, loaded).await?;
+    let seconds = started.elapsed().as_secs_f64();
+    let grown = resident_bytes()?.saturating_sub(before);
+    rows.push(rate_row("bulk, as `tessera import`", loaded.len(), seconds));
+    gateway.stop().await;
+
+    let started = Instant::now();
+    let gateway = start(world).await?;
+    let opened = started.elapsed();
+    let found = find_in_process(&gateway.exchange().index, loaded)?;
+    let asked = ask(plan, world, &gateway, loaded).await?;
+    for senders in [1, 64] {
+        let row = feed(plan, world, &gateway, &fed, senders).await?;
+        rows.push(row);
+    }
+    gateway.stop().await;
+
+    print_table("Feeds, durable", &["", "records/s", "p50 ms", "p99 ms"], &rows)?;
+    let head = ["", "callers", "requests/s", "p50 ms", "p90 ms", "p99 ms", "max ms", "CPU ms each"];
+    print_table("Requests over mutual TLS, connections kept", &head, &asked)?;
+    let rows = [
+        vec!["`Index::find`, in process, p50".to_owned(), format!("{} ms", ms(found.ms(0.5)))],
+        vec!["`Index::find`, in process, p99".to_owned(), format!("{} ms", ms(found.ms(0.99)))],
+        vec!["memory grown by the records".to_owned(), format!("{} MB", grown >> 20)],
+        vec!["bytes a record".to_owned(), (grown / loaded.len() as u64).to_string()],
+        vec!["start, journal folded".to_owned(), format!("{:.2} s", opened.as_secs_f64())],
+        vec!["database".to_owned(), format!("{} MB", database_bytes(world)? >> 20)],
+    ];
+    print_table("The index", &["", "measured"], &rows)?;
+    Ok(())
+}
+
+async fn start(world: &World) -> Result<RunningGateway> {
+    let config = Config::read(&world.path("tessera.toml"))?;
+    Ok(app::start(config, Arc::new(SystemClock), None).await?)
+}
+
+/// What the disk takes to make a small write durable: the floor under every acknowledgement.
+fn flush_times(path: &Path, count: usize) -> Result<Times> {
+    let mut file = File::create(path)?;
+    let flush = |_| {
+        let started = Instant::now();
+        file.write_all(&[b'x'; 300])?;
+        file.sync_data()?;
+        Ok(started.elapsed())
+    };
+    (0..count).map(flush).collect()
+}
+
+async fn import(index: &Index, told: &[Told]) -> Result<()> {
+    for batch in told.chunks(BATCH_RECORDS) {
+        let registrations = batch.iter().map(registration).collect::<Result<Vec<_>>>()?;
+        for outcome in index.register_many(registrations).await {
+            outcome?;
+        }
+    }
+    Ok(())
+}
+
+fn registration(told: &Told) -> Result<Registration> {
+    let patient = Resource::parse(told.json.as_bytes())?;
+    let reading = acceptable(&patient).map_err(|error| anyhow::anyhow!("{error}"))?;
+    let local_id = LocalId::parse(&record_system(&told.member), &told.record_number)?;
+    Ok(Registration {
+        record: RecordKey { member: told.member.clone(), local_id },
+        demographics: reading.demographics,
+        event_time: None,
+        source_message: None,
+        fed_by: "import".to_owned(),
+    })
+}
+
+fn probes(loaded: &[Told]) -> impl Iterator<Item = &Told> {
+    loaded.iter().step_by((loaded.len() / PROBES).max(1))
+}
+
+fn find_in_process(index: &Index, loaded: &[Told]) -> Result<Times> {
+    let read = |told: &Told| -> Result<Demographics> {
+        let patient = Resource::parse(told.anonymous()?.to_string().as_bytes())?;
+        Ok(tessera::fhir::patient::read_patient(&patient)?.demographics)
+    };
+    let probes: Vec<Demographics> = probes(loaded).map(read).collect::<Result<_>>()?;
+    let mut nobody = 0;
+    let times = probes.iter().map(|probe| {
+        let started = Instant::now();
+        let found = index.find(probe, 100);
+        let elapsed = started.elapsed();
+        nobody += usize::from(found.is_empty());
+        elapsed
+    });
+    let times = times.collect();
+    say(&format!("{} persons asked for, {nobody} of them not found", probes.len()))?;
+    Ok(times)
+}
+
+/// `$match` with demographics and no record number, beside a request that needs nobody's data.
+async fn ask(
+    plan: &Plan,
+    world: &World,
+    gateway: &RunningGateway,
+    loaded: &[Told],
+) -> Result<Vec<Vec<String>>> {
+    let bodies = probes(loaded).map(|told| {
+        let parameter = json!({"name": "resource", "resource": told.anonymous()?});
+        let parameters = json!({"resourceType": "Parameters", "parameter": [parameter]});
+        anyhow::Ok(Bytes::from(parameters.to_string()))
+    });
+    let bodies: Arc<[Bytes]> = bodies.collect::<Result<Vec<_>>>()?.into();
+    let mut rows = Vec::new();
+    for callers in [1, 8, 32] {
+        let clients = (0..callers)
+            .map(|_| world.department(gateway.base_url()))
+            .collect::<Result<Vec<_>>>()?;
+        let asking = clients.clone();
+        let metadata = closed_loop(callers, plan.lasting, move |caller, _| {
+            let client = asking[caller].clone();
+            async move { client.send(Method::GET, "metadata", None).await.map(|_| true) }
+        });
+        rows.push(load_row("`metadata`, the baseline", callers, &metadata.await?));
+        let bodies = Arc::clone(&bodies);
+        let matching = closed_loop(callers, plan.lasting, move |caller, turn| {
+            let client = clients[caller].clone();
+            let body = bodies[(turn * callers + caller) % bodies.len()].clone();
+            async move { client.send(Method::POST, "Patient/$match", Some(body)).await.map(|_| true) }
+        });
+        rows.push(load_row("`$match`, audited", callers, &matching.await?));
+    }
+    Ok(rows)
+}
+
+/// Feeds over HTTPS, each sender with a member's certificate and its next record.
+async fn feed(
+    plan: &Plan,
+    world: &World,
+    gateway: &RunningGateway,
+    fed: &[Told],
+    senders: usize,
+) -> Result<Vec<String>> {
+    let mut clients = Vec::new();
+    for sender in 0..senders {
+        clients.push(world.member(sender % MEMBERS, gateway.base_url())?);
+    }
+    // One sender feeds what is of the first member and left over by nobody; many share the rest.
+    let (first, rest) = fed.split_at(fed.len() / 8);
+    let share = if senders == 1 { first } else { rest };
+    let queues = world.members.iter().map(|member| {
+        let own = share.iter().filter(|told| told.member == *member);
+        own.map(Told::to_feed).collect::<Vec<_>>()
+    });
+    let queues: Arc<Vec<Vec<(String, String, Bytes)>>> = Arc::new(queues.collect());
+    let senders_each = senders.div_ceil(MEMBERS);
+    let load = closed_loop(senders, plan.lasting, move |sender, turn| {
+        let client = clients[sender].clone();
+        let next = queues[sender % MEMBERS].get(turn * senders_each + sender / MEMBERS).cloned();
+        async move {
+            let Some((system, value, patient)) = next else { return Ok(false) };
+            client.feed(&system, &value, patient).await.map(|_| true)
+        }
+    });
+    let load = load.await?;
+    if load.times.count() == 0 {
+        bail!("nothing was fed");
+    }
+    let title = format!("one message at a time over HTTPS, {senders} senders");
+    let (p50, p99) = (ms(load.times.ms(0.5)), ms(load.times.ms(0.99)));
+    Ok(vec![title, format!("{:.0}", load.rate()), p50, p99])
+}
+
+fn baseline_row(title: &str, times: &Times) -> Vec<String> {
+    let rate = format!("{:.0}", 1_000.0 / times.ms(0.5));
+    vec![title.to_owned(), rate, ms(times.ms(0.5)), ms(times.ms(0.99))]
+}
+
+fn rate_row(title: &str, count: usize, seconds: f64) -> Vec<String> {
+    vec![title.to_owned(), format!("{:.0}", count as f64 / seconds), String::new(), String::new()]
+}
+
+fn load_row(title: &str, callers: usize, load: &Load) -> Vec<String> {
+    let Load { times, processor, .. } = load;
+    let each = processor.as_secs_f64() * 1_000.0 / times.count().max(1) as f64;
+    let shares = [0.5, 0.9, 0.99, 1.0].map(|share| ms(times.ms(share)));
+    let mut row = vec![title.to_owned(), callers.to_string(), format!("{:.0}", load.rate())];
+    row.extend(shares);
+    row.push(ms(each));
+    row
+}
+
+/// `VmRSS` of this process, callers included.
+fn resident_bytes() -> Result<u64> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    let kilobytes: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
+    Ok(kilobytes << 10)
+}
+
+fn database_bytes(world: &World) -> Result<u64> {
+    Ok(fs::metadata(world.path("tessera.db"))?.len())
+}

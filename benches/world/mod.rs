@@ -1,0 +1,199 @@
+//! A gateway's whole home in a temporary folder, and those who talk to it over mutual TLS.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Result, bail};
+use bytes::Bytes;
+use clap::Parser as _;
+use reqwest::{
+    Method,
+    header::{ACCEPT, CONTENT_TYPE, HeaderMap},
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tessera::{
+    cli::{Cli, run},
+    domain::MemberCode,
+    fhir::FHIR_JSON,
+    tls::{
+        Credentials, DevelopmentPki, MemberTls, PkiParties, client_config, mint_development_pki,
+        pki,
+    },
+};
+use time::OffsetDateTime;
+
+/// Certificates, configuration and database. They go when this is dropped.
+pub(crate) struct World {
+    dir: TempDir,
+    pub(crate) members: Vec<MemberCode>,
+    pub(crate) pki: DevelopmentPki,
+}
+
+impl World {
+    /// Mints certificates for members that are called `m0`, `m1` and so on.
+    pub(crate) fn of(members: usize) -> Result<Self> {
+        let dir = tempfile::Builder::new().prefix("tessera-bench-").tempdir()?;
+        let members: Vec<MemberCode> = (0..members)
+            .map(|at| MemberCode::parse(&format!("m{at}")))
+            .collect::<Result<_, _>>()?;
+        let parties = PkiParties { members: members.clone(), clients: vec![department()?] };
+        let now = OffsetDateTime::now_utc();
+        let certs = dir.path().join("certs");
+        let pki = mint_development_pki(&certs, now, &parties, pki::Existing::Keep)?;
+        Ok(Self { dir, members, pki })
+    }
+
+    /// Writes the configuration of a gateway at `address`, for members at `bases`, and applies the
+    /// members. Not to be called within a runtime.
+    pub(crate) fn configure(
+        &self,
+        bases: &[String],
+        address: &str,
+        federation: &Value,
+    ) -> Result<()> {
+        let members: Vec<Value> = self.members.iter().zip(bases).map(member).collect();
+        self.write("members.toml", &json!({ "member": members }))?;
+        let feeds = self.members.iter().map(feed);
+        let clients: Vec<Value> = feeds.chain([asks(&department()?)]).collect();
+        self.write("clients.toml", &json!({ "client": clients }))?;
+        fs::write(self.path("model.json"), include_str!("../../config/model.json"))?;
+        let settings = json!({
+            "server": {"fhir_address": address, "health_address": "127.0.0.1:0", "drain_s": 2},
+            "tls": {"certificate": "certs/gateway.crt", "key": "certs/gateway.key",
+                "client_roots": "certs/root.crt", "member_roots": "certs/root.crt"},
+            "storage": {"path": self.path("tessera.db")},
+            "api": {"base_url": format!("https://{address}/fhir")},
+            "access": {"clients": "clients.toml"},
+            "index": {"model": "model.json"},
+            "federation": federation,
+        });
+        self.write("tessera.toml", &settings)?;
+        let (file, database) = (self.path("members.toml"), self.path("tessera.db"));
+        let words: [&Path; 7] = [
+            "tessera".as_ref(),
+            "member".as_ref(),
+            "apply".as_ref(),
+            "-f".as_ref(),
+            &file,
+            "--database".as_ref(),
+            &database,
+        ];
+        run(Cli::try_parse_from(words)?)?;
+        Ok(())
+    }
+
+    /// A file of the home.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// A connection of its own to the gateway, as the member that feeds.
+    pub(crate) fn member(&self, at: usize, base_url: &str) -> Result<Client> {
+        self.client(&self.pki.member(&self.members[at]).read()?, base_url)
+    }
+
+    /// A connection of its own to the gateway, as the emergency department that asks.
+    pub(crate) fn department(&self, base_url: &str) -> Result<Client> {
+        self.client(&self.pki.client(&department()?).read()?, base_url)
+    }
+
+    fn client(&self, credentials: &Credentials, base_url: &str) -> Result<Client> {
+        let tls = client_config(credentials, &self.pki.trust_roots()?, MemberTls::Tls13)?;
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .https_only(true)
+            .no_proxy()
+            .tcp_nodelay(true)
+            .build()?;
+        Ok(Client { http, base: base_url.to_owned() })
+    }
+
+    fn write(&self, name: &str, told: &Value) -> Result<()> {
+        Ok(fs::write(self.path(name), toml::to_string(told)?)?)
+    }
+}
+
+/// The system of a member's record numbers.
+pub(crate) fn record_system(member: &MemberCode) -> String {
+    format!("https://{member}.example/mrn")
+}
+
+fn department() -> Result<MemberCode> {
+    Ok(MemberCode::parse("ed")?)
+}
+
+fn member((code, base): (&MemberCode, &String)) -> Value {
+    json!({
+        "code": code.as_str(),
+        "name": format!("Hospital {code}"),
+        "organization": format!("https://{code}.example"),
+        "identifier_systems": [record_system(code)],
+        "fhir_base": base,
+        "status": "active",
+    })
+}
+
+fn feed(code: &MemberCode) -> Value {
+    json!({
+        "id": format!("{code}-feed"),
+        "san_uris": [pki::member_uri(code)],
+        "organization": {"name": format!("Hospital {code}"),
+            "identifier": format!("https://{code}.example"), "member": code.as_str()},
+        "roles": ["feed"],
+    })
+}
+
+fn asks(code: &MemberCode) -> Value {
+    json!({
+        "id": "county-ed",
+        "san_uris": [pki::client_uri(code)],
+        "organization": {"name": "County Emergency Department", "identifier": "https://ed.example"},
+        "roles": ["query", "emergency"],
+        "purposes": ["TREAT", "ETREAT"],
+        "default_purpose": "TREAT",
+    })
+}
+
+/// Somebody with a certificate, on one connection that is kept.
+#[derive(Clone)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    base: String,
+}
+
+impl Client {
+    /// Sends one request and reads the whole answer; an error unless it is a success.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Bytes>,
+    ) -> Result<(HeaderMap, Bytes)> {
+        let url = format!("{}/{path}", self.base);
+        let mut request = self.http.request(method, url).header(ACCEPT, FHIR_JSON);
+        if let Some(body) = body {
+            request = request.header(CONTENT_TYPE, FHIR_JSON).body(body);
+        }
+        let response = request.send().await?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = response.bytes().await?;
+        if !status.is_success() {
+            bail!("the gateway answered {status}: {}", String::from_utf8_lossy(&body));
+        }
+        Ok((headers, body))
+    }
+
+    /// Feeds one patient (IHE ITI-104).
+    pub(crate) async fn feed(
+        &self,
+        system: &str,
+        value: &str,
+        patient: Bytes,
+    ) -> Result<HeaderMap> {
+        let path = format!("Patient?identifier={system}%7C{value}");
+        Ok(self.send(Method::PUT, &path, Some(patient)).await?.0)
+    }
+}
