@@ -191,6 +191,8 @@ fn serve_fhir(
     .max_connections(config.server.connections_max.div_ceil(workers))
     .client_request_timeout(HEAD_TIMEOUT)
     .keep_alive(KEEP_ALIVE)
+    // Without it a small answer's second segment waits 40 ms for the delayed acknowledgement.
+    .tcp_nodelay(true)
     .shutdown_timeout(config.server.drain_s)
     .disable_signals()
     .on_connect(remember_client_certificate)
