@@ -154,13 +154,14 @@ fn redacted(permit: &Permit, roster: &Roster, outcome: MemberOutcome) -> MemberA
     let known = roster.member(&outcome.member);
     let restrictions = permit.restrictions(&outcome.member);
     let patient_ids = outcome.patient_ids().map(str::to_owned).collect();
-    let released = outcome.answers.into_iter().flat_map(|answer| answer.resources);
-    let resources = released
+    let (member, base_url) = (outcome.member.clone(), outcome.base_url.clone());
+    let resources = outcome
+        .into_resources()
         .filter(|resource| restrictions.is_some_and(|bounds| releases(bounds, resource)))
         .collect();
     MemberAnswer {
-        member: outcome.member,
-        base_url: outcome.base_url,
+        member,
+        base_url,
         name: known.map(|member| member.name().to_owned()),
         organization_id: known.map(|member| member.organization().to_owned()),
         patient_ids,

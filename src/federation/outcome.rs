@@ -74,9 +74,16 @@ impl MemberOutcome {
         statuses.max_by_key(|status| status.gravity()).unwrap_or(Status::Empty(Emptiness::Nothing))
     }
 
-    /// Every verified resource.
+    /// Every verified resource; of a withheld answer none, whatever it holds.
     pub fn resources(&self) -> impl Iterator<Item = &Resource> {
-        self.answers.iter().flat_map(|answer| &answer.resources)
+        let released = self.answers.iter().filter(|answer| answer.is_released());
+        released.flat_map(|answer| &answer.resources)
+    }
+
+    /// As [`Self::resources`], handed over.
+    pub fn into_resources(self) -> impl Iterator<Item = Resource> {
+        let released = self.answers.into_iter().filter(RecordAnswer::is_released);
+        released.flat_map(|answer| answer.resources)
     }
 
     /// The ids of the Patients at this member whose resources are in the answer.
@@ -352,4 +359,31 @@ pub struct Gap {
     pub cut: Cut,
     /// The HTTP status behind it.
     pub http_status: Option<u16>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_a_withheld_answer_is_handed_out() {
+        let resource =
+            Resource::parse(br#"{"resourceType":"Observation","id":"1"}"#).expect("a resource");
+        let answer = |status| RecordAnswer {
+            resources: vec![resource.clone()],
+            ..RecordAnswer::without_patient(Vec::new(), status)
+        };
+        let outcome = |status| MemberOutcome {
+            answers: vec![answer(status)],
+            member: MemberCode::parse("mercy").expect("a code"),
+            name: String::new(),
+            organization: String::new(),
+            base_url: String::new(),
+            elapsed: Duration::ZERO,
+        };
+        let withheld = outcome(Status::Withheld(Withholding::IdentityContradicted));
+        assert_eq!(withheld.resources().count(), 0);
+        assert_eq!(withheld.into_resources().count(), 0);
+        assert_eq!(outcome(Status::Answered).into_resources().count(), 1);
+    }
 }
