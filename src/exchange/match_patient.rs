@@ -110,7 +110,34 @@ async fn view(
 }
 
 fn tells_nothing(told: &Demographics) -> bool {
-    let named = told.names.iter().any(|name| !name.family.is_empty() || !name.given.is_empty());
+    // A name may come as text instead of in parts.
+    let named = told.names.iter().any(|name| {
+        let mut parts = name.given.iter().chain([&name.family, &name.text]);
+        parts.any(|part| !part.trim().is_empty())
+    });
     let reached = !told.phones.is_empty() || !told.emails.is_empty() || !told.addresses.is_empty();
     !(named && (told.birth_date.is_some() || reached)) && told.identifiers.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Name, PartialDate};
+
+    fn check(name: Name, birth_date: Option<&str>, expected: bool) {
+        let birth_date = birth_date.map(|date| PartialDate::parse(date).expect("a date"));
+        let told = Demographics { names: vec![name], birth_date, ..Demographics::default() };
+        assert_eq!(tells_nothing(&told), expected);
+    }
+
+    #[test]
+    fn a_name_counts_in_parts_or_as_text_and_needs_company() {
+        let text = Name { text: "Ada Okafor".to_owned(), ..Name::default() };
+        let parts = Name { family: "Okafor".to_owned(), ..Name::default() };
+        let blank = Name { family: " ".to_owned(), given: vec![String::new()], ..Name::default() };
+        check(text.clone(), Some("1984-03-05"), false);
+        check(parts, Some("1984-03-05"), false);
+        check(text, None, true);
+        check(blank, Some("1984-03-05"), true);
+    }
 }
