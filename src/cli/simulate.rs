@@ -15,7 +15,8 @@ use time::OffsetDateTime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    simulator::{MemberData, Simulator, SimulatorOptions},
+    domain::MemberCode,
+    simulator::{Control, Faults, MemberData, Simulator, SimulatorOptions, TlsFaults},
     tls::{DevelopmentPki, RevocationLists, ServerTls},
 };
 
@@ -40,6 +41,20 @@ pub struct SimulateArgs {
     /// Entries a page at most
     #[arg(long, default_value_t = SimulatorOptions::default().page_size_max, value_parser = clap::value_parser!(u32).range(1..))]
     page_size_max: u32,
+    /// Faults to begin with, for one member as JSON; repeated for several
+    #[arg(long, value_name = "MEMBER=JSON", value_parser = member_faults)]
+    faults: Vec<(MemberCode, Faults)>,
+    /// Where faults are changed while the members run; an address of this machine alone, no TLS
+    #[arg(long, value_name = "ADDRESS")]
+    control: Option<SocketAddr>,
+}
+
+/// `lakeside={"delay_ms": 300}`.
+fn member_faults(text: &str) -> Result<(MemberCode, Faults), String> {
+    let (code, json) = text.split_once('=').ok_or("must be a member, = and JSON")?;
+    let code = MemberCode::parse(code).map_err(|error| error.to_string())?;
+    let faults = serde_json::from_str(json).map_err(|error| error.to_string())?;
+    Ok((code, faults))
 }
 
 /// Runs `tessera simulate` until it is told to stop.
@@ -64,8 +79,11 @@ async fn simulate(args: &SimulateArgs) -> anyhow::Result<()> {
     for (data, bind) in members.into_iter().zip(addresses) {
         let credentials = pki.member(data.code()).read()?;
         let tls = ServerTls::new(&credentials, &roots, &RevocationLists::default())?;
+        let faulty = pki.faulty(data.code(), OffsetDateTime::now_utc())?;
         let data = Arc::new(data);
         let simulator = Simulator::start(Arc::clone(&data), options(args), bind, &tls)?;
+        let admitted = roots.clone();
+        simulator.allow_tls_faults(TlsFaults { tls, proper: credentials, admitted, faulty });
         table.add_row([
             data.code().to_string(),
             simulator.base_url(),
@@ -74,9 +92,20 @@ async fn simulate(args: &SimulateArgs) -> anyhow::Result<()> {
         ]);
         simulators.push(simulator);
     }
+    for (code, faults) in &args.faults {
+        let simulator = simulators.iter().find(|simulator| simulator.member() == code);
+        simulator.with_context(|| format!("no member {code}"))?.set_faults(faults.clone());
+    }
+    let control = args.control.map(|bind| Control::start(bind, &simulators)).transpose()?;
+    if let Some(control) = &control {
+        table.add_row(["", &format!("control at http://{}/members", control.address()), "", ""]);
+    }
     // The lock is given back before the wait, which may be long.
     writeln!(io::stdout().lock(), "{table}")?;
     told_to_stop().await?;
+    if let Some(control) = control {
+        control.stop().await;
+    }
     join_all(simulators.into_iter().map(Simulator::stop)).await;
     Ok(())
 }

@@ -97,6 +97,14 @@ impl Answerer {
         asked: Asked<'_>,
         faults: &Faults,
     ) -> Result<Answer, Refusal> {
+        if let Question::Search { query, .. } | Question::Everything { query, .. } = &question
+            && let Some(refused) = query
+                .parameters()
+                .iter()
+                .find(|told| faults.refused_parameters.iter().any(|name| name == told.name()))
+        {
+            return Err(Refusal::UnknownParameter(refused.name().to_owned()));
+        }
         let json = match question {
             Question::Capabilities => {
                 let everything = self.options.everything;

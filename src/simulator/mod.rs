@@ -6,6 +6,7 @@
 
 mod answer;
 mod capabilities;
+mod control;
 mod data;
 mod everything;
 mod faults;
@@ -14,10 +15,18 @@ mod parameters;
 mod running;
 mod search;
 mod server;
+mod tokens;
 
+pub use control::{Control, ControlError};
 pub use data::{InvalidData, MemberData, ResourceFault};
-pub use faults::{AnswerFault, CompartmentFault, Faults, IdentifierFault, PagingFault};
-pub use running::{Simulator, SimulatorOptions, StartError};
+pub use faults::{
+    AnswerFault, CertificateFault, CompartmentFault, Faults, IdentifierFault, PagingFault,
+    TokenFault,
+};
+pub use running::{Simulator, SimulatorOptions, StartError, TlsFaults};
+pub use tokens::{ClientProof, TokenRules};
 
+#[cfg(test)]
+mod fault_tests;
 #[cfg(test)]
 mod tests;

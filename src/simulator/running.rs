@@ -16,12 +16,13 @@ use tokio::{sync::oneshot, task::JoinHandle};
 use super::{
     answer::Answerer,
     data::MemberData,
-    faults::Faults,
+    faults::{CertificateFault, Faults},
     server::{Shared, handle},
+    tokens::TokenRules,
 };
 use crate::{
     domain::MemberCode,
-    tls::{ServerTls, TlsError},
+    tls::{Credentials, FaultyCredentials, RevocationLists, ServerTls, TlsError, TrustRoots},
 };
 
 /// How long open requests may take to end when a simulator stops. Short, since an idle HTTP/2
@@ -41,11 +42,48 @@ pub struct SimulatorOptions {
     pub page_size_max: u32,
     /// Threads that answer.
     pub workers: usize,
+    /// Who is given tokens; without it none are asked for.
+    pub authorization: Option<TokenRules>,
 }
 
 impl Default for SimulatorOptions {
     fn default() -> Self {
-        Self { everything: true, page_size: 100, page_size_max: 1000, workers: 1 }
+        Self {
+            everything: true,
+            page_size: 100,
+            page_size_max: 1000,
+            workers: 1,
+            authorization: None,
+        }
+    }
+}
+
+/// What a simulator needs to play faults of TLS.
+#[derive(Clone, Debug)]
+pub struct TlsFaults {
+    /// The listener's identity.
+    pub tls: ServerTls,
+    /// The certificate that is right.
+    pub proper: Credentials,
+    /// The authorities whose clients are admitted.
+    pub admitted: TrustRoots,
+    /// The certificates that are wrong.
+    pub faulty: FaultyCredentials,
+}
+
+impl TlsFaults {
+    pub(super) fn play(&self, fault: CertificateFault) -> Result<(), TlsError> {
+        let presented = match fault {
+            CertificateFault::None | CertificateFault::RefusesClients => &self.proper,
+            CertificateFault::Expired => &self.faulty.expired,
+            CertificateFault::AnotherName => &self.faulty.another_name,
+            CertificateFault::UnknownAuthority => &self.faulty.unknown_authority,
+        };
+        let admitted = match fault {
+            CertificateFault::RefusesClients => &self.faulty.stranger,
+            _ => &self.admitted,
+        };
+        self.tls.reload(presented, admitted, &RevocationLists::default())
     }
 }
 
@@ -98,13 +136,37 @@ impl Simulator {
     }
 
     /// Misbehaves so from now on. [`Faults::default`] behaves again.
+    ///
+    /// A fault of certificates holds for connections made from now on, and only after
+    /// [`Self::allow_tls_faults`].
     pub fn set_faults(&self, faults: Faults) {
-        self.shared.set_faults(faults);
+        if self.shared.set_faults(faults).is_err() {
+            tracing::warn!("the simulator cannot play this fault of certificates");
+        }
+    }
+
+    /// Lets it play faults of certificates.
+    pub fn allow_tls_faults(&self, faults: TlsFaults) {
+        self.shared.allow_tls_faults(faults);
+    }
+
+    pub(super) fn shared(&self) -> web::Data<Shared> {
+        web::Data::clone(&self.shared)
     }
 
     /// How many requests came in since it was started.
     pub fn requests(&self) -> u64 {
         self.shared.requests()
+    }
+
+    /// How often a token was asked for.
+    pub fn token_requests(&self) -> u64 {
+        self.shared.tokens.requests()
+    }
+
+    /// Takes back every token that it gave out.
+    pub fn revoke_tokens(&self) {
+        self.shared.tokens.revoke_all();
     }
 
     /// Closes the listener and every connection at once: whoever connects is refused.

@@ -1,8 +1,11 @@
 //! HTTP: a request becomes a question, its answer a response, and faults spoil it on its way out.
 
 use std::{
-    io,
-    sync::atomic::{AtomicU32, AtomicU64, Ordering},
+    io::{self, Read as _},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -14,14 +17,17 @@ use actix_web::{
 };
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use flate2::{Compression, write::GzEncoder};
 use futures_util::{StreamExt as _, stream};
 use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
 
 use super::{
     answer::{Answer, Answerer, Asked, Question, Refusal},
-    faults::{AnswerFault, Faults},
+    faults::{AnswerFault, CertificateFault, Faults},
     pages::PageToken,
+    running::TlsFaults,
     search::Handling,
+    tokens::{Tokens, unauthorized},
 };
 use crate::fhir::{
     FHIR_JSON, IssueType, OperationOutcome,
@@ -30,6 +36,9 @@ use crate::fhir::{
 
 /// How long a stalled body stays open at most, so that nothing is held for ever.
 const STALL_MAX: Duration = Duration::from_mins(5);
+
+/// What a bomb inflates to at most: making it costs us time too.
+const BOMB_BYTES_MAX: u64 = 1 << 30;
 
 /// RFC 9110 §5.6.7.
 const HTTP_DATE: &[BorrowedFormatItem<'_>] = format_description!(
@@ -41,9 +50,11 @@ const HTTP_DATE: &[BorrowedFormatItem<'_>] = format_description!(
 pub(super) struct Shared {
     pub(super) answerer: Answerer,
     faults: ArcSwap<Faults>,
+    tls_faults: OnceLock<TlsFaults>,
     /// How many answers are still to be spoiled.
     to_spoil: AtomicU32,
     requests: AtomicU64,
+    pub(super) tokens: Tokens,
     /// `host:port` for clients that name none.
     own_authority: String,
 }
@@ -53,15 +64,34 @@ impl Shared {
         Self {
             answerer,
             faults: ArcSwap::default(),
+            tls_faults: OnceLock::new(),
             to_spoil: AtomicU32::new(u32::MAX),
             requests: AtomicU64::new(0),
+            tokens: Tokens::default(),
             own_authority,
         }
     }
 
-    pub(super) fn set_faults(&self, faults: Faults) {
+    /// Misbehaves so from now on; an error where a fault of certificates cannot be played, and then
+    /// nothing changes.
+    pub(super) fn set_faults(&self, faults: Faults) -> Result<(), CannotPlay> {
+        match self.tls_faults.get() {
+            Some(tls) => tls.play(faults.certificate).map_err(|_| CannotPlay)?,
+            None if faults.certificate != CertificateFault::None => return Err(CannotPlay),
+            None => {}
+        }
         self.to_spoil.store(faults.answers_spoiled_max.unwrap_or(u32::MAX), Ordering::SeqCst);
         self.faults.store(faults.into());
+        Ok(())
+    }
+
+    pub(super) fn allow_tls_faults(&self, faults: TlsFaults) {
+        // A second permission says nothing new.
+        let _ = self.tls_faults.set(faults);
+    }
+
+    pub(super) fn faults(&self) -> Faults {
+        Faults::clone(&self.faults.load())
     }
 
     pub(super) fn requests(&self) -> u64 {
@@ -84,6 +114,10 @@ impl Shared {
     }
 }
 
+/// A fault of certificates, and no certificates to play it with.
+#[derive(Debug)]
+pub(super) struct CannotPlay;
+
 /// Answers any request.
 pub(super) async fn handle(
     shared: web::Data<Shared>,
@@ -92,16 +126,43 @@ pub(super) async fn handle(
 ) -> HttpResponse {
     shared.requests.fetch_add(1, Ordering::Relaxed);
     let faults = shared.faults.load_full();
-    if !faults.delay.is_zero() {
-        actix_web::rt::time::sleep(faults.delay).await;
+    let delay = faults.delay(fastrand::f64());
+    if !delay.is_zero() {
+        actix_web::rt::time::sleep(delay).await;
     }
     let fault = shared.spoil(&faults);
     if let Some(response) = instead_of_answer(&fault) {
         return response;
     }
+    let mut payload = Some(payload);
+    if let Some(response) = authorize(&shared, &request, &mut payload, &faults).await {
+        return response;
+    }
+    let Some(payload) = payload else { return unauthorized() };
     match answer(&shared, &request, payload, &faults).await {
         Ok(answer) => respond(&request, answer, &fault),
         Err(refusal) => refuse(&refusal),
+    }
+}
+
+/// What the authorization server answers: tokens, and refusals of those who have none.
+async fn authorize(
+    shared: &Shared,
+    request: &HttpRequest,
+    payload: &mut Option<web::Payload>,
+    faults: &Faults,
+) -> Option<HttpResponse> {
+    let rules = shared.answerer.options.authorization.as_ref()?;
+    let origin = format!("https://{}", authority(shared, request));
+    match request.path() {
+        "/fhir/.well-known/smart-configuration" => Some(Tokens::configuration(&origin)),
+        "/token" => match form(request, payload.take()?).await {
+            Ok(form) => Some(shared.tokens.give(rules, request, &form, &origin, faults.token)),
+            Err(refusal) => Some(refuse(&refusal)),
+        },
+        "/fhir/metadata" => None,
+        _ if shared.tokens.admits(request) => None,
+        _ => Some(unauthorized()),
     }
 }
 
@@ -217,8 +278,16 @@ fn instead_of_answer(fault: &AnswerFault) -> Option<HttpResponse> {
                 .content_type("text/html; charset=utf-8")
                 .body("<!doctype html><title>Sign in</title><p>Your session has ended."),
         ),
+        AnswerFault::GzipBomb { bytes } => Some(
+            HttpResponse::Ok()
+                .content_type(FHIR_JSON)
+                .insert_header((header::CONTENT_ENCODING, "gzip"))
+                .body(gzip_bomb(*bytes)),
+        ),
         AnswerFault::None
+        | AnswerFault::Malformed
         | AnswerFault::Truncated { .. }
+        | AnswerFault::Trickled { .. }
         | AnswerFault::Broken { .. }
         | AnswerFault::Stalled { .. } => None,
     }
@@ -261,8 +330,34 @@ fn spoil_body(mut response: HttpResponseBuilder, json: Bytes, fault: &AnswerFaul
             let parts = stream::iter([Ok(first(bytes))]).chain(stalled);
             response.body(SizedStream::new(whole, Box::pin(parts)))
         }
-        AnswerFault::None | AnswerFault::Html | AnswerFault::Status { .. } => response.body(json),
+        AnswerFault::Malformed => {
+            let (start, end) = json.split_at(json.len() / 2);
+            response.body([start, b"\x01}{\"", end].concat())
+        }
+        AnswerFault::Trickled { pause_ms } => {
+            let pause = Duration::from_millis(pause_ms);
+            let bytes = stream::unfold(json, move |mut left| async move {
+                if left.is_empty() {
+                    return None;
+                }
+                actix_web::rt::time::sleep(pause).await;
+                Some((Ok::<_, io::Error>(left.split_to(1)), left))
+            });
+            response.body(SizedStream::new(whole, Box::pin(bytes)))
+        }
+        AnswerFault::None
+        | AnswerFault::Html
+        | AnswerFault::GzipBomb { .. }
+        | AnswerFault::Status { .. } => response.body(json),
     }
+}
+
+/// Spaces, packed a thousand to one.
+fn gzip_bomb(bytes: u64) -> Vec<u8> {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::best());
+    // Memory takes all that is written.
+    let _ = io::copy(&mut io::repeat(b' ').take(bytes.min(BOMB_BYTES_MAX)), &mut packed);
+    packed.finish().unwrap_or_default()
 }
 
 fn refuse(refusal: &Refusal) -> HttpResponse {

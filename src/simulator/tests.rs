@@ -17,14 +17,16 @@ use crate::{
     },
 };
 
-struct World {
-    simulator: Simulator,
+pub(super) struct World {
+    pub(super) simulator: Simulator,
+    pub(super) pki: DevelopmentPki,
+    tls: ServerTls,
     client: Client,
     _dir: TempDir,
 }
 
 impl World {
-    fn new(options: SimulatorOptions) -> Self {
+    pub(super) fn new(options: SimulatorOptions) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let code = MemberCode::parse("mercy").expect("a code");
         let parties = PkiParties { members: vec![code.clone()], clients: Vec::new() };
@@ -35,14 +37,24 @@ impl World {
         let tls = ServerTls::new(&credentials, &roots, &RevocationLists::default()).expect("whole");
         let data = Arc::new(MemberData::new(code, resources(), now).expect("servable"));
         let simulator = Simulator::start(data, options, any_port(), &tls).expect("started");
-        Self { simulator, client: client(&pki), _dir: dir }
+        Self { simulator, client: client(&pki), pki, tls, _dir: dir }
+    }
+
+    pub(super) fn allow_tls_faults(&self) {
+        let code = self.simulator.member();
+        self.simulator.allow_tls_faults(TlsFaults {
+            tls: self.tls.clone(),
+            proper: self.pki.member(code).read().expect("minted"),
+            admitted: self.pki.trust_roots().expect("minted"),
+            faulty: self.pki.faulty(code, OffsetDateTime::now_utc()).expect("minted"),
+        });
     }
 
     fn small_pages() -> Self {
         Self::new(SimulatorOptions { page_size: 2, ..SimulatorOptions::default() })
     }
 
-    async fn get(&self, path: &str) -> Response {
+    pub(super) async fn get(&self, path: &str) -> Response {
         let url = format!("{}{path}", self.simulator.base_url());
         self.client.get(url).send().await.expect("an answer")
     }
@@ -52,7 +64,7 @@ impl World {
     }
 
     /// The ids of one page.
-    async fn ids(&self, path: &str) -> Vec<String> {
+    pub(super) async fn ids(&self, path: &str) -> Vec<String> {
         ids(&self.bundle(path).await)
     }
 
@@ -73,7 +85,7 @@ fn any_port() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
 }
 
-fn client(pki: &DevelopmentPki) -> Client {
+pub(super) fn client(pki: &DevelopmentPki) -> Client {
     let credentials = pki.gateway().read().expect("minted");
     let roots = pki.trust_roots().expect("minted");
     let tls = client_config(&credentials, &roots, MemberTls::Tls13).expect("whole");

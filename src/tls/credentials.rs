@@ -35,6 +35,14 @@ impl Credentials {
         Ok(Self { certified_key: Arc::new(certified_key), key: Arc::new(key_der) })
     }
 
+    pub(super) fn of_parts(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<Self, rustls::Error> {
+        let certified_key = CertifiedKey::from_der(chain, key.clone_key(), &provider())?;
+        Ok(Self { certified_key: Arc::new(certified_key), key: Arc::new(key) })
+    }
+
     /// The chain, leaf first.
     pub fn chain(&self) -> &[CertificateDer<'static>] {
         &self.certified_key.cert

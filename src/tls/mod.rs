@@ -7,6 +7,7 @@
 mod client;
 mod connection;
 mod credentials;
+mod faulty;
 pub mod pki;
 mod server;
 
@@ -15,6 +16,7 @@ pub use connection::{ClientCertificate, remember_client_certificate};
 pub use credentials::{
     Credentials, RevocationLists, TlsError, TrustRoots, read_revocation_lists, read_trust_roots,
 };
+pub use faulty::FaultyCredentials;
 pub use pki::{DevelopmentPki, PkiParties, mint_development_pki};
 pub use server::ServerTls;
 

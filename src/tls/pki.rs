@@ -99,7 +99,7 @@ impl DevelopmentPki {
         self.files(&format!("clients/{name}"))
     }
 
-    fn root(&self) -> CredentialFiles {
+    pub(super) fn root(&self) -> CredentialFiles {
         self.files("root")
     }
 
@@ -153,11 +153,11 @@ pub fn mint_development_pki(
     Ok(pki)
 }
 
-struct Party<'a> {
-    name: &'a str,
-    uri: String,
+pub(super) struct Party<'a> {
+    pub(super) name: &'a str,
+    pub(super) uri: String,
     /// Whether others connect to it, so that it needs host names and server usage.
-    serves: bool,
+    pub(super) serves: bool,
 }
 
 fn refuse_existing(pki: &DevelopmentPki, parties: &PkiParties) -> Result<(), PkiError> {
@@ -181,7 +181,7 @@ fn make_folders(dir: &Path) -> Result<(), PkiError> {
     Ok(())
 }
 
-fn new_key() -> Result<KeyPair, rcgen::Error> {
+pub(super) fn new_key() -> Result<KeyPair, rcgen::Error> {
     KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)
 }
 
@@ -196,14 +196,17 @@ fn mint_party(
     write(files, &certificate.pem(), &key)
 }
 
-fn authority(name: &str, now: OffsetDateTime) -> CertificateParams {
+pub(super) fn authority(name: &str, now: OffsetDateTime) -> CertificateParams {
     let mut params = validity(name, now);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params
 }
 
-fn leaf(party: &Party<'_>, now: OffsetDateTime) -> Result<CertificateParams, rcgen::Error> {
+pub(super) fn leaf(
+    party: &Party<'_>,
+    now: OffsetDateTime,
+) -> Result<CertificateParams, rcgen::Error> {
     let mut params = validity(party.name, now);
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
@@ -264,6 +267,17 @@ pub enum PkiError {
         /// Why.
         source: io::Error,
     },
+    /// A file that cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A certificate that TLS does not take.
+    #[error("a minted certificate cannot be used")]
+    Unusable(#[source] rustls::Error),
     /// A certificate that cannot be made.
     #[error("cannot make a certificate")]
     Certificate(#[from] rcgen::Error),
