@@ -116,6 +116,7 @@ pub(super) fn person() -> PersonRecords {
     PersonRecords {
         id: EnterpriseId::from_u128(7),
         records: vec![record("anne", "a1"), record("lake", "l1")],
+        former: Vec::new(),
     }
 }
 

@@ -6,6 +6,7 @@ use super::render::fhir_json;
 use crate::{
     exchange::ExchangeError,
     fhir::{InvalidResource, Issue, IssueSeverity, IssueType, OperationOutcome},
+    index::LocalRefusal,
 };
 
 /// Why a request got no answer.
@@ -130,9 +131,29 @@ fn of_exchange(failed: &ExchangeError) -> (StatusCode, Vec<Issue>) {
             (StatusCode::GATEWAY_TIMEOUT, told)
         }
         ExchangeError::Busy => one(StatusCode::SERVICE_UNAVAILABLE, IssueType::Throttled, &text),
+        ExchangeError::Local(refusal) => {
+            let (status, code) = of_local(refusal);
+            one(status, code, &text)
+        }
         ExchangeError::Index(_) | ExchangeError::Audit(_) => {
             tracing::error!(error = %failed, "a request could not be answered");
             one(StatusCode::SERVICE_UNAVAILABLE, IssueType::Transient, &text)
+        }
+    }
+}
+
+/// What a member said of its own records and cannot be.
+fn of_local(refusal: &LocalRefusal) -> (StatusCode, IssueType) {
+    match refusal {
+        LocalRefusal::UnknownRecord
+        | LocalRefusal::UnknownSubsumed
+        | LocalRefusal::UnknownSurvivor => (StatusCode::NOT_FOUND, IssueType::NotFound),
+        LocalRefusal::SubsumedAlready
+        | LocalRefusal::SurvivorSubsumed
+        | LocalRefusal::IdentifierInUse
+        | LocalRefusal::Index(_) => (StatusCode::CONFLICT, IssueType::Conflict),
+        LocalRefusal::SameRecord | LocalRefusal::OtherAuthority => {
+            (StatusCode::UNPROCESSABLE_ENTITY, IssueType::BusinessRule)
         }
     }
 }

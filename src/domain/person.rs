@@ -7,4 +7,7 @@ pub struct PersonRecords {
     pub id: EnterpriseId,
     /// Its source records, in key order.
     pub records: Vec<RecordKey>,
+    /// Identifiers under which its records were known before, and records that are no longer told
+    /// of, in key order. Nothing is shown of them; what was consented under them still counts.
+    pub former: Vec<RecordKey>,
 }

@@ -3,7 +3,7 @@ use thiserror::Error;
 use crate::{
     access::{AuditError, Closing, ConsentError, InvalidConsent, Refusal},
     fhir::{InvalidResource, Issue, patient::Fault},
-    index::IndexError,
+    index::{IndexError, LocalRefusal},
 };
 
 /// Why the exchange cannot answer at all. A member that fails is no error but an outcome.
@@ -51,12 +51,33 @@ pub enum ExchangeError {
     /// As many queries as the gateway takes at once are under way.
     #[error("too many queries are under way; try again")]
     Busy,
+    /// What a member says of its own records cannot be followed.
+    #[error(transparent)]
+    Local(LocalRefusal),
     /// The index failed.
     #[error(transparent)]
-    Index(#[from] IndexError),
+    Index(IndexError),
     /// The audit trail failed; nothing may be released.
     #[error(transparent)]
     Audit(#[from] AuditError),
+}
+
+impl From<IndexError> for ExchangeError {
+    fn from(error: IndexError) -> Self {
+        match error {
+            IndexError::SubsumedIdentifier => Self::Local(LocalRefusal::Index(error)),
+            other => Self::Index(other),
+        }
+    }
+}
+
+impl From<LocalRefusal> for ExchangeError {
+    fn from(refusal: LocalRefusal) -> Self {
+        match refusal {
+            LocalRefusal::Index(error) => error.into(),
+            other => Self::Local(other),
+        }
+    }
 }
 
 impl From<ConsentError> for ExchangeError {
@@ -87,6 +108,7 @@ pub(super) fn rejected(error: &ExchangeError) -> Closing {
         ExchangeError::Consent(_) => Closing::Failed("Consent could not be kept"),
         ExchangeError::NoMemberAnswered(_) => Closing::Failed("no member answered"),
         ExchangeError::Busy => Closing::Failed("too many queries under way"),
+        ExchangeError::Local(_) => Closing::Rejected("a local merge, link or end that cannot be"),
         ExchangeError::Index(_) => Closing::Failed("the index failed"),
         ExchangeError::Audit(_) => Closing::Failed("the audit trail failed"),
     }

@@ -5,13 +5,18 @@
 //! [`Released`](crate::access::Released): proof that what it discloses is on durable record.
 
 mod call;
+mod change_identifier;
 mod error;
+mod link_records;
+mod local_word;
 mod match_patient;
+mod merge_records;
 mod patient_view;
 mod read_patient;
 mod read_resource;
 mod record_consent;
 mod register_patient;
+mod retire_record;
 mod retrieve_record;
 mod snapshots;
 
@@ -21,14 +26,19 @@ use serde::Deserialize;
 use tokio::sync::Semaphore;
 
 pub use call::{Call, reject};
+pub use change_identifier::change_identifier;
 pub use error::ExchangeError;
 use error::rejected;
+pub use link_records::{link_records, unlink_records};
+pub use local_word::Told;
 pub use match_patient::{MatchQuery, MatchedPatient, match_patient};
+pub use merge_records::merge_records;
 pub use patient_view::PatientView;
 pub use read_patient::read_patient;
 pub use read_resource::read_resource;
 pub use record_consent::record_consent;
 pub use register_patient::{acceptable, last_updated, register_patient};
+pub use retire_record::retire_record;
 pub use retrieve_record::{EverythingQuery, RetrievedRecord, next_page, retrieve_record};
 pub use snapshots::{Snapshot, SnapshotSettings, Snapshots};
 

@@ -150,8 +150,11 @@ fn permit(directory: Directory, organization: &str) -> Permit {
     let requester = clients.on_this_machine("ed").expect("there");
     let records = ["lake", "mercy"]
         .map(|member| RecordKey { member: code(member), local_id: local_id(member, "ada") });
-    let person =
-        PersonRecords { id: EnterpriseId::from_u128(7), records: records.into_iter().collect() };
+    let person = PersonRecords {
+        id: EnterpriseId::from_u128(7),
+        records: records.into_iter().collect(),
+        former: Vec::new(),
+    };
     ConsentBook::in_memory(ConsentSettings::default(), directory)
         .decide(&requester, &person, PurposeOfUse::Treatment, OffsetDateTime::now_utc())
         .expect("permitted")

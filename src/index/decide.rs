@@ -12,7 +12,11 @@ use crate::{
 };
 
 use super::{
-    decision::{CONFIRMED, Decision, KeptEvidence, Link, REGISTERED, RaisedTask, STALE, UPDATED},
+    IndexError, State,
+    decision::{
+        CONFIRMED, Decision, KeptEvidence, Link, REGISTERED, REVIVED, RaisedTask, STALE, UPDATED,
+    },
+    deed::Standing,
     join::Joining,
     judge::{Questions, judge},
     linker::Linker,
@@ -29,23 +33,55 @@ impl Linker {
         let told = prepared.registration.event_time.map(whole_micros);
         let event_micros = event_micros(told, now);
         let arrival = Arrival { prepared, now, told, event_micros };
-        let shared = Arc::clone(&self.shared);
-        let known = shared.read().registry.find(&arrival.prepared.registration.record);
-        let registered = match known {
-            None => self.register(&arrival, pending),
-            Some(record_no) => self.tell_again(&arrival, record_no, pending),
+        let answer = match self.known(&arrival) {
+            Known::Not => Ok(self.register(&arrival, None, pending)),
+            Known::Active(record_no) => Ok(self.tell_again(&arrival, record_no, pending)),
+            Known::Retired(record_no) => Ok(self.register(&arrival, Some(record_no), pending)),
+            Known::Late(record_no) => Ok(self.tell_late(&arrival, record_no, pending)),
+            Known::Subsumed => Err(IndexError::SubsumedIdentifier),
         };
-        pending.answers.push((at, registered));
+        pending.answers.push((at, answer));
     }
 
-    fn register(&mut self, arrival: &Arrival, pending: &mut Pending) -> Registered {
+    /// What is known of the identifier that a registration names.
+    fn known(&self, arrival: &Arrival) -> Known {
+        let state = self.shared.read();
+        let registry = &state.registry;
+        let key = &arrival.prepared.registration.record;
+        let is_before = |micros| arrival.told.is_some() && arrival.event_micros < micros;
+        let Some(record_no) = registry.find(key) else {
+            return match registry.gave_up(key) {
+                Some((record_no, until)) if is_before(until) => Known::Late(record_no),
+                // Given up for good: whoever is registered under it now is somebody new.
+                _ => Known::Not,
+            };
+        };
+        match registry.standing(record_no) {
+            Standing::Active => Known::Active(record_no),
+            _ if is_before(registry.record(record_no).event_micros) => Known::Late(record_no),
+            Standing::Retired => Known::Retired(record_no),
+            Standing::Subsumed { .. } => Known::Subsumed,
+        }
+    }
+
+    /// Links a new record, or one that was retired and is told of again.
+    fn register(
+        &mut self,
+        arrival: &Arrival,
+        retired: Option<u32>,
+        pending: &mut Pending,
+    ) -> Registered {
         let shared = Arc::clone(&self.shared);
         let state = shared.read();
         let view = View::with_pending(&state, pending);
-        let record_no = state.registry.next_record_no() + pending.new_records();
+        let next_record_no = state.registry.next_record_no() + pending.new_records();
+        let record_no = retired.unwrap_or(next_record_no);
         let weighed = arrival.prepared.normalized.as_ref().map(|normalized| {
             let probe = state.population.probe_normalized(normalized);
-            let judgement = judge(view, &probe, None, &self.limits);
+            let mut judgement = judge(view, &probe, retired, &self.limits);
+            if retired.is_some() {
+                judgement.forget_forbidden(view, record_no);
+            }
             let joining = Joining::consider(view, &probe, &judgement, &self.limits);
             (judgement, joining)
         });
@@ -55,7 +91,9 @@ impl Linker {
             Some((judgement, _)) => judgement.home(),
         };
         let (judgement, joining) = weighed.unwrap_or_default();
-        let person = home.unwrap_or_else(|| mint(arrival.now, view));
+        let person = home
+            .or_else(|| retired.and_then(|record_no| view.deserted_person_of(record_no)))
+            .unwrap_or_else(|| mint(arrival.now, view.state));
         let questions = Questions {
             view,
             record_no,
@@ -66,27 +104,39 @@ impl Linker {
         let tasks = questions.on_arrival(&judgement, link);
         let kept = judgement.kept(view, self.limits.evidence_kept_max);
         let created_seq = view.created_seq(person);
+        let (version, since) = match retired.map(|record_no| state.registry.record(record_no)) {
+            Some(record) => (record.version + 1, record.since),
+            None => (1, arrival.now),
+        };
         drop(state);
 
         let entry = self.enter(arrival);
         let seq = self.next_seq;
         let content = arrival.prepared.content;
-        let effect =
-            Effect::Registered { person, entry, content, event_micros: arrival.event_micros };
+        let event_micros = arrival.event_micros;
+        let (kind, effect) = match retired {
+            None => (REGISTERED, Effect::Registered { person, entry, content, event_micros }),
+            Some(_) => (REVIVED, Effect::Revived { person, entry, content, event_micros }),
+        };
         let between: &[_] = if joining.join.is_some() { &[] } else { &joining.between };
         let decision =
             Decision { between, ..arrival.decision(link, judgement.compared, &kept, &tasks) };
-        self.journal(pending, arrival, REGISTERED, person, &decision, true);
+        self.journal(pending, arrival, kind, person, &decision, true);
         pending.writes.push(Write::SourceRecord(SourceRecordRow {
             record_no,
             key: arrival.prepared.registration.record.clone(),
             person,
-            version: 1,
+            version,
             event_time: arrival.told,
-            since: arrival.now,
+            since,
             changed: arrival.now,
             current_seq: seq,
+            registered_seq: seq,
+            standing: Cow::Borrowed(Standing::Active.as_str()),
         }));
+        if retired.is_some() {
+            pending.writes.push(Write::RecordHistory { record_no, seq });
+        }
         pending.writes.push(Write::Person(PersonRow {
             person,
             redirect_to: None,
@@ -99,7 +149,7 @@ impl Linker {
         Registered {
             person,
             outcome: Outcome::Created,
-            record_version: 1,
+            record_version: version,
             decision: seq,
             tasks_raised,
         }
@@ -115,41 +165,61 @@ impl Linker {
         let shared = Arc::clone(&self.shared);
         let state = shared.read();
         let record = state.registry.record(record_no);
-        let person = View::with_pending(&state, pending).person_of(record_no);
-        let (version, current_seq) = (record.version, record.current_seq);
-        let unwritten = |outcome| Registered {
-            person,
-            outcome,
-            record_version: version,
-            decision: current_seq,
-            tasks_raised: 0,
-        };
-        let content = arrival.prepared.content;
-        let same = content == record.content;
+        let same = arrival.prepared.content == record.content;
         // Only two told times can be compared; without one, the later arrival is the later news.
         let late = arrival.told.is_some() && arrival.event_micros < record.event_micros;
-        let told = content.told_at(record_no, arrival.event_micros);
         let confirms = arrival.event_micros > record.event_micros;
-        if same && !confirms || late && state.registry.was_told_late(told) {
-            return unwritten(if same { Outcome::Unchanged } else { Outcome::Stale });
-        }
-        if !same && !late {
-            drop(state);
-            return self.update(arrival, record_no, person, pending);
-        }
+        let unwritten = unwritten(View::with_pending(&state, pending), record_no);
         drop(state);
-        let (kind, outcome, effect) = if same {
+        if same && confirms {
             // Worth a line, so that what held in between is known to be late when it comes.
             let effect = Effect::Confirmed { event_micros: arrival.event_micros };
-            (CONFIRMED, Outcome::Unchanged, effect)
-        } else {
-            (STALE, Outcome::Stale, Effect::Stale { told })
+            return self.note(arrival, record_no, CONFIRMED, effect, &unwritten, pending);
+        }
+        match (same, late) {
+            (true, _) => unwritten,
+            (false, true) => self.tell_late(arrival, record_no, pending),
+            (false, false) => self.update(arrival, record_no, unwritten.person, pending),
+        }
+    }
+
+    /// Keeps what something later is known of already, once.
+    fn tell_late(
+        &mut self,
+        arrival: &Arrival,
+        record_no: u32,
+        pending: &mut Pending,
+    ) -> Registered {
+        let shared = Arc::clone(&self.shared);
+        let state = shared.read();
+        let unwritten = Registered {
+            outcome: Outcome::Stale,
+            ..unwritten(View::with_pending(&state, pending), record_no)
         };
+        let told = arrival.prepared.content.told_at(record_no, arrival.event_micros);
+        if state.registry.was_told_late(told) {
+            return unwritten;
+        }
+        drop(state);
+        pending.writes.push(Write::RecordHistory { record_no, seq: self.next_seq });
+        self.note(arrival, record_no, STALE, Effect::Stale { told }, &unwritten, pending)
+    }
+
+    /// Writes a line about a record that leaves it as it is.
+    fn note(
+        &mut self,
+        arrival: &Arrival,
+        record_no: u32,
+        kind: &'static str,
+        effect: Effect,
+        unwritten: &Registered,
+        pending: &mut Pending,
+    ) -> Registered {
         let seq = self.next_seq;
         let decision = arrival.decision(Link::Kept, 0, &[], &[]);
-        self.journal(pending, arrival, kind, person, &decision, !same);
-        self.conclude(pending, arrival, record_no, person, effect, Vec::new());
-        Registered { decision: seq, ..unwritten(outcome) }
+        self.journal(pending, arrival, kind, unwritten.person, &decision, kind == STALE);
+        self.conclude(pending, arrival, record_no, unwritten.person, effect, Vec::new());
+        Registered { decision: seq, ..unwritten.clone() }
     }
 
     fn update(
@@ -199,7 +269,10 @@ impl Linker {
             since,
             changed: arrival.now,
             current_seq: seq,
+            registered_seq: 0,
+            standing: Cow::Borrowed(Standing::Active.as_str()),
         }));
+        pending.writes.push(Write::RecordHistory { record_no, seq });
         let tasks_raised = tasks.len();
         self.conclude(pending, arrival, record_no, person, effect, tasks);
         Registered {
@@ -260,6 +333,28 @@ impl Linker {
     }
 }
 
+/// What is known of an identifier when something is told under it.
+enum Known {
+    Not,
+    Active(u32),
+    Retired(u32),
+    /// Something later is known of the record that had it.
+    Late(u32),
+    Subsumed,
+}
+
+/// The answer where nothing has to be written.
+fn unwritten(view: View<'_>, record_no: u32) -> Registered {
+    let record = view.state.registry.record(record_no);
+    Registered {
+        person: view.person_of(record_no),
+        outcome: Outcome::Unchanged,
+        record_version: record.version,
+        decision: record.current_seq,
+        tasks_raised: 0,
+    }
+}
+
 /// A registration whose turn has come.
 struct Arrival {
     prepared: Prepared,
@@ -292,7 +387,7 @@ impl Arrival {
 }
 
 /// A time as the journal keeps it, so that what is live equals what is rebuilt.
-fn whole_micros(time: OffsetDateTime) -> OffsetDateTime {
+pub(super) fn whole_micros(time: OffsetDateTime) -> OffsetDateTime {
     let nanos = time.unix_timestamp_nanos();
     OffsetDateTime::from_unix_timestamp_nanos(nanos - nanos.rem_euclid(1_000)).unwrap_or(time)
 }
@@ -304,12 +399,12 @@ pub(super) fn event_micros(told: Option<OffsetDateTime>, recorded: OffsetDateTim
 }
 
 /// A fresh id of UUID version 7: in the order of time, with 74 random bits.
-fn mint(now: OffsetDateTime, view: View<'_>) -> EnterpriseId {
+pub(super) fn mint(now: OffsetDateTime, state: &State) -> EnterpriseId {
     let seconds = u64::try_from(now.unix_timestamp()).unwrap_or_default();
     loop {
         let time = Timestamp::from_unix(NoContext, seconds, now.nanosecond());
         let id = EnterpriseId::from_u128(Uuid::new_v7(time).as_u128());
-        if !view.state.registry.is_person(id) {
+        if !state.registry.is_person(id) {
             return id;
         }
     }

@@ -15,6 +15,7 @@ use super::review::TaskKind;
 /// Journal kinds. A journal with any other kind was written by a later version and is refused.
 pub(super) const REGISTERED: &str = "registered";
 pub(super) const UPDATED: &str = "updated";
+pub(super) const REVIVED: &str = "revived";
 pub(super) const CONFIRMED: &str = "confirmed";
 pub(super) const STALE: &str = "stale";
 pub(super) const JOINED: &str = "joined";

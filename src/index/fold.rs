@@ -13,7 +13,10 @@ use crate::{
 use super::{
     IndexError, State,
     decide::event_micros,
-    decision::{CONFIRMED, FoldedDecision, FoldedJoin, JOINED, REGISTERED, STALE, UPDATED},
+    decision::{
+        CONFIRMED, FoldedDecision, FoldedJoin, JOINED, REGISTERED, REVIVED, STALE, UPDATED,
+    },
+    deed::{Deed, DeedKind},
     registry::{Change, Effect, Misfit, Registry},
 };
 
@@ -49,6 +52,9 @@ impl Folded {
         if row.kind == JOINED {
             return self.fold_join(row);
         }
+        if DeedKind::parse(&row.kind).is_some() {
+            return self.fold_deed(&row);
+        }
         let decision: FoldedDecision = serde_json::from_str(&row.decision).map_err(|_| Misfit)?;
         let key = row.record.ok_or(Misfit)?;
         let event_micros = event_micros(row.event_time, row.recorded);
@@ -61,10 +67,16 @@ impl Folded {
                 content,
                 event_micros,
             },
+            REVIVED => Effect::Revived {
+                person: row.person.ok_or(Misfit)?,
+                entry: self.enter(demographics)?,
+                content,
+                event_micros,
+            },
             UPDATED => Effect::Updated { entry: self.enter(demographics)?, content, event_micros },
             CONFIRMED => Effect::Confirmed { event_micros },
             STALE => {
-                let record_no = self.state.registry.find(&key).ok_or(Misfit)?;
+                let record_no = self.state.registry.told_late_of(&key).ok_or(Misfit)?;
                 Effect::Stale { told: content.told_at(record_no, event_micros) }
             }
             _ => return Err(Misfit),
@@ -86,6 +98,18 @@ impl Folded {
         let (key, tasks) = (row.record.ok_or(Misfit)?, Vec::new());
         let change = Change { seq: row.seq, recorded: row.recorded, key, effect, tasks };
         self.state.registry.apply(&change).map(|_| ())
+    }
+
+    fn fold_deed(&mut self, row: &JournalRow) -> Result<(), Misfit> {
+        let deed: Deed = serde_json::from_str(&row.decision).map_err(|_| Misfit)?;
+        let last_task = deed.asked.last().map_or(0, |asked| asked.task.no);
+        self.last_task_no = self.last_task_no.max(last_task);
+        let event_micros = event_micros(row.event_time, row.recorded);
+        let removed = self.state.registry.act(row.seq, row.recorded, event_micros, &deed)?;
+        for entry in removed {
+            self.state.population.remove(entry);
+        }
+        Ok(())
     }
 
     fn enter(&mut self, json: Option<&str>) -> Result<Option<RecordNo>, Misfit> {

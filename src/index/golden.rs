@@ -78,6 +78,7 @@ impl Index {
         let mut located: Vec<Located> = registry
             .records_of(permit.person())
             .iter()
+            .filter(|&&record_no| registry.is_active(record_no))
             .map(|&record_no| {
                 let record = registry.record(record_no);
                 let (since, current_seq) = (record.since, record.current_seq);

@@ -20,7 +20,7 @@ use super::{
     linker::Linker,
     pending::{Pending, View},
     registry::{Change, Effect},
-    review::SETTLED,
+    review::TaskState,
 };
 
 /// More persons at once are a steward's.
@@ -30,7 +30,7 @@ const SETTLED_PER_RECORD_MAX: usize = 4;
 
 /// The most rows that a join writes.
 pub(super) fn join_rows_max(limits: &IndexLimits) -> usize {
-    1 + PERSONS_MAX + (1 + SETTLED_PER_RECORD_MAX) * limits.person_records_judged_max
+    1 + 2 * PERSONS_MAX + (1 + SETTLED_PER_RECORD_MAX) * limits.person_records_judged_max
 }
 
 /// What came of judging the persons that one new record is certain about against each other.
@@ -72,8 +72,12 @@ impl Joining {
             }
         }
         let settled = view.tasks_between(&persons);
+        let forbidden = persons.iter().enumerate().any(|(at, one)| {
+            persons[at + 1..].iter().any(|other| view.are_forbidden(*one, *other))
+        });
         let settled_max = SETTLED_PER_RECORD_MAX * limits.person_records_judged_max;
-        if joining.between.iter().all(Between::is_one) && settled.len() <= settled_max {
+        if !forbidden && joining.between.iter().all(Between::is_one) && settled.len() <= settled_max
+        {
             let gone = persons.split_off(1);
             joining.join = Some(Join { survivor: persons[0], gone, settled });
         }
@@ -145,6 +149,7 @@ impl Linker {
                 created_seq: view.created_seq(*person).unwrap_or(seq),
                 changed_seq: seq,
             }));
+            writes.push(Write::PersonHistory { person: *person, seq });
             if is_gone {
                 let records = view.records_of(*person).into_iter();
                 writes.extend(
@@ -154,7 +159,7 @@ impl Linker {
         }
         writes.extend(settled.iter().map(|task| {
             Write::ReviewTask(ReviewTaskRow {
-                state: Cow::Borrowed(SETTLED),
+                state: Cow::Borrowed(TaskState::Settled.as_str()),
                 changed: now,
                 body: format!(r#"{{"settled_by":{seq}}}"#),
                 ..task.clone()

@@ -82,6 +82,12 @@ impl Judgement {
             .collect()
     }
 
+    /// Leaves out the persons that a word of a member or a steward keeps this record apart from.
+    pub(super) fn forget_forbidden(&mut self, view: View<'_>, record_no: u32) {
+        let rules = view.state.registry.rules();
+        self.persons.retain(|one| !rules.forbid(&[record_no], &view.records_of(one.person)));
+    }
+
     fn certain(&self) -> impl Iterator<Item = &PersonEvidence> {
         self.persons.iter().filter(|evidence| evidence.is_certain())
     }
@@ -172,7 +178,10 @@ impl Questions<'_> {
         kind: TaskKind,
         others: impl Iterator<Item = &'e PersonEvidence>,
     ) -> Vec<RaisedTask> {
-        let fresh = others.filter(|other| !self.is_asked(kind, Some(other.person)));
+        let fresh = others.filter(|other| {
+            !self.is_asked(kind, Some(other.person))
+                && !self.view.are_forbidden(self.person, other.person)
+        });
         (self.next_task_no..)
             .zip(fresh.take(self.tasks_max))
             .map(|(no, other)| RaisedTask {

@@ -1,20 +1,31 @@
 //! The one thread that decides: judge, journal, commit, and only then let it be seen.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{domain::Clock, storage::Database};
+use crate::{
+    domain::Clock,
+    storage::{Database, JournalRow, Write},
+};
 
 use super::{
     IndexError, IndexLimits, Shared,
+    decide::event_micros,
+    draft::Drafted,
     join::join_rows_max,
+    lifecycle::LocalJob,
     pending::Pending,
     registration::{Prepared, Registered},
 };
 
 pub(super) enum Job {
-    Register { batch: Vec<Prepared>, done: oneshot::Sender<Vec<Result<Registered, IndexError>>> },
+    Register {
+        batch: Vec<Prepared>,
+        done: oneshot::Sender<Vec<Result<Registered, IndexError>>>,
+    },
+    /// What a member says of its records beyond their demographics.
+    Local(Box<LocalJob>),
     Close,
 }
 
@@ -37,23 +48,30 @@ struct Asked {
 impl Linker {
     /// Works until told to close, or until nobody can hand it anything any more.
     pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
-        let mut open = true;
-        while open && let Some(job) = jobs.blocking_recv() {
-            let mut work = Vec::new();
-            let mut asked = Vec::new();
-            open = take(job, &mut work, &mut asked);
+        while let Some(job) = jobs.blocking_recv() {
+            let mut batch = Batch::default();
+            let mut other = batch.take(job);
             // Whatever came while the last commit went to the disk goes into this one.
-            while open
-                && work.len() < self.limits.batch_records_max
+            while other.is_none()
+                && batch.work.len() < self.limits.batch_records_max
                 && let Ok(job) = jobs.try_recv()
             {
-                open = take(job, &mut work, &mut asked);
+                other = batch.take(job);
             }
-            let mut answers = self.link(work).into_iter();
-            for asked in asked {
-                // Whoever asked may have gone; what was decided stands all the same.
-                let _ = asked.done.send(answers.by_ref().take(asked.records).collect());
+            self.link_batch(batch);
+            match other {
+                Some(Job::Local(word)) => self.follow_local(*word),
+                Some(Job::Close) => break,
+                Some(Job::Register { .. }) | None => {}
             }
+        }
+    }
+
+    fn link_batch(&mut self, batch: Batch) {
+        let mut answers = self.link(batch.work).into_iter();
+        for asked in batch.asked {
+            // Whoever asked may have gone; what was decided stands all the same.
+            let _ = asked.done.send(answers.by_ref().take(asked.records).collect());
         }
     }
 
@@ -62,8 +80,8 @@ impl Linker {
         let mut answers = Vec::new();
         answers.resize_with(work.len(), || Err(IndexError::Closed));
         let mut pending = Pending::default();
-        // A registration writes its entry, record and person, its tasks, and perhaps a join.
-        let registration_rows = 3 + 2 * self.limits.tasks_per_record_max;
+        // A registration writes its entry, record, person and history, its tasks, and perhaps a join.
+        let registration_rows = 4 + 2 * self.limits.tasks_per_record_max;
         let rows_max = self
             .db
             .write_rows_max()
@@ -91,10 +109,44 @@ impl Linker {
             }
             self.publish(&pending);
         }
-        for (at, registered) in std::mem::take(&mut pending.answers) {
-            let person = pending.living(registered.person);
-            answers[at] = Ok(Registered { person, ..registered });
+        for (at, answer) in std::mem::take(&mut pending.answers) {
+            answers[at] = answer.map(|registered| Registered {
+                person: pending.living(registered.person),
+                ..registered
+            });
         }
+    }
+
+    /// Makes a deed durable, then visible. If that fails, nothing changed.
+    pub(super) fn carry_out(&mut self, drafted: Drafted) -> Result<u64, IndexError> {
+        let Drafted { seq, entry, deed, projections } = drafted;
+        // Serializing plain strings, numbers and lists into memory has no way to fail.
+        let decision = serde_json::to_string(&deed).expect("a deed is plain data");
+        let mut writes = vec![Write::Journal(JournalRow {
+            seq,
+            recorded: entry.now,
+            kind: Cow::Borrowed(entry.kind.as_str()),
+            person: entry.person,
+            record: entry.record,
+            event_time: entry.told,
+            model_version: self.model_version.clone(),
+            decision,
+            demographics: None,
+        })];
+        writes.extend(projections);
+        self.db.enqueue_blocking(writes).wait()?;
+        let mut state = self.shared.write();
+        let removed =
+            state.registry.act(seq, entry.now, event_micros(entry.told, entry.now), &deed);
+        let removed =
+            removed.unwrap_or_else(|_| unreachable!("it was decided on this very memory"));
+        for entry in removed {
+            state.population.remove(entry);
+        }
+        drop(state);
+        self.next_seq = seq + 1;
+        self.next_task_no += deed.asked.len() as u64;
+        Ok(seq)
     }
 
     fn publish(&mut self, pending: &Pending) {
@@ -128,14 +180,23 @@ impl Linker {
     }
 }
 
-/// Moves a job into the work list. Says whether to go on.
-fn take(job: Job, work: &mut Vec<Prepared>, asked: &mut Vec<Asked>) -> bool {
-    match job {
-        Job::Register { batch, done } => {
-            asked.push(Asked { records: batch.len(), done });
-            work.extend(batch);
-            true
+/// Registrations that are decided about together.
+#[derive(Default)]
+struct Batch {
+    work: Vec<Prepared>,
+    asked: Vec<Asked>,
+}
+
+impl Batch {
+    /// Takes a registration in; gives anything else back, whose turn comes after the batch.
+    fn take(&mut self, job: Job) -> Option<Job> {
+        match job {
+            Job::Register { batch, done } => {
+                self.asked.push(Asked { records: batch.len(), done });
+                self.work.extend(batch);
+                None
+            }
+            other => Some(other),
         }
-        Job::Close => false,
     }
 }

@@ -6,10 +6,13 @@
 
 mod decide;
 mod decision;
+mod deed;
+mod draft;
 mod fold;
 mod golden;
 mod join;
 mod judge;
+mod lifecycle;
 mod limits;
 mod linker;
 mod pending;
@@ -17,7 +20,9 @@ mod query;
 mod registration;
 mod registry;
 mod review;
+mod rules;
 mod survivorship;
+mod tasks;
 #[cfg(test)]
 mod tests;
 
@@ -32,11 +37,13 @@ use crate::{
     storage::{Database, StorageError},
 };
 
+pub use deed::DeedKind;
 pub use golden::{GoldenView, Location};
+pub use lifecycle::{Followed, Following, LocalEvent, LocalRefusal, LocalWord};
 pub use limits::IndexLimits;
 pub use query::PersonMatch;
 pub use registration::{Outcome, Registered, Registration};
-pub use review::{ReviewTask, TaskKind};
+pub use review::{ReviewTask, TaskKind, TaskState};
 
 use linker::{Job, Linker};
 use registry::Registry;
@@ -47,6 +54,9 @@ pub enum IndexError {
     /// The decision could not be made durable, so nothing was decided.
     #[error("the index could not store its decision")]
     Storage(#[from] StorageError),
+    /// The identifier was merged into another, and nothing is told under it any more.
+    #[error("the identifier was merged into another; tell of the patient under that one")]
+    SubsumedIdentifier,
     /// The journal cannot be folded; restore a backup.
     #[error("the journal is damaged at entry {seq}")]
     DamagedJournal {

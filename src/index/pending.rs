@@ -11,11 +11,11 @@ use crate::{
 };
 
 use super::{
-    State,
+    IndexError, State,
     decision::RaisedTask,
     registration::Registered,
     registry::{Change, Effect},
-    review::{OPEN, Question, TaskKind},
+    review::{Question, TaskKind, TaskState},
 };
 
 /// The decisions of one commit, on top of the committed state.
@@ -24,7 +24,7 @@ pub(super) struct Pending {
     pub(super) changes: Vec<Change>,
     pub(super) writes: Vec<Write>,
     /// The answers, by position in the linker's work list.
-    pub(super) answers: Vec<(usize, Registered)>,
+    pub(super) answers: Vec<(usize, Result<Registered, IndexError>)>,
     keys: HashSet<RecordKey, RandomState>,
     /// Entries of new records: their number and person.
     entries: HashMap<RecordNo, (u32, EnterpriseId), RandomState>,
@@ -62,8 +62,8 @@ impl Pending {
     /// Remembers one decision about the record numbered `record_no`.
     pub(super) fn push(&mut self, change: Change, record_no: u32, person: EnterpriseId) {
         match &change.effect {
-            Effect::Registered { entry, .. } => {
-                self.new_records += 1;
+            Effect::Registered { entry, .. } | Effect::Revived { entry, .. } => {
+                self.new_records += u32::from(matches!(change.effect, Effect::Registered { .. }));
                 self.minted.entry(person).or_insert(change.seq);
                 if let Some(entry) = entry {
                     self.entries.insert(*entry, (record_no, person));
@@ -163,6 +163,14 @@ impl<'a> View<'a> {
         self.record_of_entry(entry).map(|record_no| self.person_of(record_no))
     }
 
+    /// The person of a retired record, where no other record is told of it.
+    pub(super) fn deserted_person_of(&self, record_no: u32) -> Option<EnterpriseId> {
+        let person = self.person_of(record_no);
+        let others = self.records_of(person);
+        let deserted = others.iter().all(|&other| !self.state.registry.is_active(other));
+        deserted.then_some(person)
+    }
+
     /// The person of a committed record.
     pub(super) fn person_of(&self, record_no: u32) -> EnterpriseId {
         self.living(self.state.registry.person_of(record_no))
@@ -194,6 +202,9 @@ impl<'a> View<'a> {
         if let Some(pending) = self.pending {
             let joined = pending.joined.get(&person).into_iter().flatten();
             records.extend(joined.filter_map(|entry| pending.entries.get(entry)).map(|one| one.0));
+            // What was retired and is told of again may stand among both.
+            records.sort_unstable();
+            records.dedup();
         }
         records
     }
@@ -226,7 +237,7 @@ impl<'a> View<'a> {
         let committed = committed.filter_map(|record_no| {
             match self.pending.and_then(|pending| pending.renewals.get(&record_no)) {
                 Some(renewed) => *renewed,
-                None => self.state.registry.record(record_no).entry,
+                None => self.state.registry.entry_of(record_no),
             }
         });
         joined.into_iter().flatten().rev().copied().chain(committed).take(entries_max).collect()
@@ -247,43 +258,50 @@ impl<'a> View<'a> {
         self.aliases(person).into_iter().any(|person| {
             others.iter().any(|other| {
                 let question = Question::new(kind, record_no, person, *other);
-                self.state.registry.is_asked(&question)
+                self.state.registry.tasks().is_asked(&question)
                     || self.pending.is_some_and(|pending| pending.questions.contains(&question))
             })
         })
     }
 
-    /// Whether a steward was asked if one of the person's records is another's.
+    /// Whether a steward is asked if one of the person's records is another's.
     pub(super) fn is_in_doubt(&self, person: EnterpriseId) -> bool {
-        self.open_tasks(&self.aliases(person))
-            .iter()
-            .any(|task| task.kind == TaskKind::LinkInDoubt.as_str())
+        self.tasks_of(person).iter().any(|task| task.kind == TaskKind::LinkInDoubt.as_str())
+    }
+
+    /// Whether a word of a member or a steward keeps two persons apart.
+    pub(super) fn are_forbidden(&self, one: EnterpriseId, other: EnterpriseId) -> bool {
+        self.state.registry.rules().forbid(&self.records_of(one), &self.records_of(other))
     }
 
     /// The open questions whether some of these persons are one.
     pub(super) fn tasks_between(&self, persons: &[EnterpriseId]) -> Vec<ReviewTaskRow> {
-        let aliases: Vec<_> = persons.iter().flat_map(|person| self.aliases(*person)).collect();
-        let mut tasks = self.open_tasks(&aliases);
-        tasks.retain(|task| task.other.is_some_and(|other| aliases.contains(&other)));
+        let mut tasks: Vec<_> = persons.iter().flat_map(|person| self.tasks_of(*person)).collect();
+        let leads_there = |other| persons.contains(&self.living(self.state.registry.living(other)));
+        tasks.retain(|task| task.other.is_some_and(leads_there));
+        tasks.sort_unstable_by_key(|task| task.task_no);
         tasks
     }
 
-    /// The open tasks raised by records of persons with one of these ids, in the order of raising.
-    fn open_tasks(&self, aliases: &[EnterpriseId]) -> Vec<ReviewTaskRow> {
+    /// The open tasks about a person's records.
+    fn tasks_of(&self, person: EnterpriseId) -> Vec<ReviewTaskRow> {
         let registry = &self.state.registry;
-        let committed = aliases.iter().flat_map(|alias| {
-            let tasks = registry.open_tasks(*alias).iter();
-            tasks.map(|task| task.row(*alias, &registry.key(task.record_no)))
+        let committed = self.committed_records(person).into_iter().flat_map(|record_no| {
+            let tasks = registry.tasks().of_record(record_no);
+            tasks.map(move |task| task.row(&registry.key(record_no), task.opened, "{}".to_owned()))
         });
         let writes = self.pending.into_iter().flat_map(|pending| &pending.writes);
         let raised = writes.filter_map(|write| match write {
-            Write::ReviewTask(row) if aliases.contains(&row.person) => Some(row.clone()),
+            Write::ReviewTask(row)
+                if self.living(row.person) == person
+                    && row.state == TaskState::Open.as_str()
+                    && !registry.tasks().is_known(row.task_no) =>
+            {
+                Some(row.clone())
+            }
             _ => None,
         });
-        let mut tasks: Vec<ReviewTaskRow> = committed.chain(raised).collect();
         let settled = |no: &u64| self.pending.is_some_and(|pending| pending.settled.contains(no));
-        tasks.retain(|task| task.state == OPEN && !settled(&task.task_no));
-        tasks.sort_unstable_by_key(|task| task.task_no);
-        tasks
+        committed.chain(raised).filter(|task| !settled(&task.task_no)).collect()
     }
 }

@@ -47,10 +47,11 @@ impl Index {
         self.shared.read().registry.person(id)
     }
 
-    /// The person that a source record is linked to.
+    /// The person that a source record is linked to; where the record was merged into another, or has
+    /// another identifier now, that one's.
     pub fn person_of(&self, record: &RecordKey) -> Option<PersonRecords> {
         let state = self.shared.read();
-        let record_no = state.registry.find(record)?;
+        let record_no = state.registry.resolve(record)?;
         state.registry.person(state.registry.person_of(record_no))
     }
 

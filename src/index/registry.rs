@@ -1,5 +1,7 @@
 //! The committed records and persons, compactly.
 
+mod act;
+
 use std::{
     collections::{HashMap, HashSet},
     hash::BuildHasher as _,
@@ -16,7 +18,10 @@ use crate::{
 
 use super::{
     decision::{Content, RaisedTask},
-    review::{OpenTask, Question},
+    deed::{Move, Standing},
+    review::TaskState,
+    rules::Rules,
+    tasks::Tasks,
 };
 
 /// What one journal entry does to the memory.
@@ -37,6 +42,13 @@ pub(super) enum Effect {
         event_micros: i64,
     },
     Updated {
+        entry: Option<RecordNo>,
+        content: Content,
+        event_micros: i64,
+    },
+    /// A record that was retired is told of again.
+    Revived {
+        person: EnterpriseId,
         entry: Option<RecordNo>,
         content: Content,
         event_micros: i64,
@@ -70,9 +82,14 @@ pub(super) struct Registry {
     /// The record behind each entry of the population.
     by_entry: HashMap<RecordNo, u32, RandomState>,
     stale: HashSet<Content>,
-    questions: HashSet<Question>,
-    /// Tasks that nobody has decided, by the person whose record raised them, as it was called then.
-    open_tasks: HashMap<EnterpriseId, Vec<OpenTask>, RandomState>,
+    /// Records that are not active.
+    standings: HashMap<u32, Standing, RandomState>,
+    /// Identifiers that records had before.
+    former_keys: HashMap<u32, Vec<RecordKey>, RandomState>,
+    /// The same, and when each was given up, until somebody is registered under it.
+    given_up: HashMap<RecordKey, (u32, i64), RandomState>,
+    rules: Rules,
+    tasks: Tasks,
     redirects: usize,
 }
 
@@ -166,9 +183,46 @@ impl Registry {
         std::iter::once(id).chain(absorbed.map(|&no| self.persons[no as usize].id))
     }
 
-    /// The open tasks that a person's records raised under one of its ids.
-    pub(super) fn open_tasks(&self, alias: EnterpriseId) -> &[OpenTask] {
-        self.open_tasks.get(&alias).map_or(&[], Vec::as_slice)
+    pub(super) fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+
+    pub(super) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    pub(super) fn standing(&self, record_no: u32) -> Standing {
+        self.standings.get(&record_no).copied().unwrap_or(Standing::Active)
+    }
+
+    pub(super) fn is_active(&self, record_no: u32) -> bool {
+        !self.standings.contains_key(&record_no)
+    }
+
+    /// The record that a record's identifier leads to: itself, or the one that it was merged into.
+    /// `None` where it is retired.
+    pub(super) fn led_to(&self, record_no: u32) -> Option<u32> {
+        match self.standing(record_no) {
+            Standing::Active => Some(record_no),
+            Standing::Retired => None,
+            // Nothing is merged into what was merged away, so this ends.
+            Standing::Subsumed { by, .. } => self.led_to(by),
+        }
+    }
+
+    /// The record that gave up this identifier, and when.
+    pub(super) fn gave_up(&self, key: &RecordKey) -> Option<(u32, i64)> {
+        self.given_up.get(key).copied()
+    }
+
+    /// The record that something told late under this identifier is about.
+    pub(super) fn told_late_of(&self, key: &RecordKey) -> Option<u32> {
+        self.find(key).or_else(|| self.gave_up(key).map(|(record_no, _)| record_no))
+    }
+
+    /// The active record that an identifier leads to, also one that was merged away or given up.
+    pub(super) fn resolve(&self, key: &RecordKey) -> Option<u32> {
+        self.led_to(self.told_late_of(key)?)
     }
 
     /// The journal entry that minted a person.
@@ -178,10 +232,15 @@ impl Registry {
 
     pub(super) fn person(&self, id: EnterpriseId) -> Option<PersonRecords> {
         let id = self.living(id);
-        let mut records: Vec<RecordKey> =
-            self.records_of(id).iter().map(|&no| self.key(no)).collect();
+        let (mut records, mut former) = (Vec::new(), Vec::new());
+        for &record_no in self.records_of(id) {
+            let list = if self.is_active(record_no) { &mut records } else { &mut former };
+            list.push(self.key(record_no));
+            former.extend(self.former_keys.get(&record_no).into_iter().flatten().cloned());
+        }
         records.sort_unstable();
-        (!records.is_empty()).then_some(PersonRecords { id, records })
+        former.sort_unstable();
+        (!records.is_empty()).then_some(PersonRecords { id, records, former })
     }
 
     /// The numbers of a person's records, in the order in which they were registered.
@@ -195,22 +254,35 @@ impl Registry {
         self.persons.iter().map(|person| person.id)
     }
 
-    /// The committed record behind an entry of the population; `None` where nobody may see it yet.
+    /// The committed record behind an entry of the population; `None` where nobody may see it yet,
+    /// and where it tells of nobody.
     pub(super) fn record_of_entry(&self, entry: RecordNo) -> Option<u32> {
-        self.by_entry.get(&entry).copied()
+        self.by_entry.get(&entry).copied().filter(|&record_no| self.counts(record_no))
+    }
+
+    /// The entry of a record that tells of its person.
+    pub(super) fn entry_of(&self, record_no: u32) -> Option<RecordNo> {
+        self.record(record_no).entry.filter(|_| self.counts(record_no))
+    }
+
+    fn counts(&self, record_no: u32) -> bool {
+        match self.standing(record_no) {
+            Standing::Active => true,
+            Standing::Retired => false,
+            Standing::Subsumed { by, counts } => counts && self.counts(by),
+        }
     }
 
     pub(super) fn was_told_late(&self, told: Content) -> bool {
         self.stale.contains(&told)
     }
 
-    pub(super) fn is_asked(&self, question: &Question) -> bool {
-        self.questions.contains(question)
-    }
-
     /// Makes a committed change visible. Returns the population's entry that it supersedes.
     pub(super) fn apply(&mut self, change: &Change) -> Result<Option<RecordNo>, Misfit> {
-        let known = self.find(&change.key);
+        let known = match change.effect {
+            Effect::Stale { .. } => self.told_late_of(&change.key),
+            _ => self.find(&change.key),
+        };
         let mut superseded = None;
         let record_no = match (&change.effect, known) {
             (Effect::Registered { person, entry, content, event_micros }, None)
@@ -218,20 +290,19 @@ impl Registry {
             {
                 self.add(change, *person, *entry, *content, *event_micros)
             }
+            (Effect::Revived { person, entry, content, event_micros }, Some(no))
+                if self.living(*person) == *person =>
+            {
+                let from = self.person_of(no);
+                self.take_standing(no, Standing::Retired, Standing::Active)?;
+                if from != *person {
+                    self.move_record(change.seq, &Move { record: no, from, to: *person })?;
+                }
+                superseded = self.tell(no, change.seq, *entry, *content, *event_micros);
+                no
+            }
             (Effect::Updated { entry, content, event_micros }, Some(no)) => {
-                superseded = self.records[no as usize].entry.take();
-                if let Some(superseded) = superseded {
-                    self.by_entry.remove(&superseded);
-                }
-                if let Some(entry) = entry {
-                    self.by_entry.insert(*entry, no);
-                }
-                let record = &mut self.records[no as usize];
-                record.entry = *entry;
-                record.content = *content;
-                record.event_micros = record.event_micros.max(*event_micros);
-                record.version += 1;
-                record.current_seq = change.seq;
+                superseded = self.tell(no, change.seq, *entry, *content, *event_micros);
                 no
             }
             (Effect::Confirmed { event_micros }, Some(no)) => {
@@ -244,23 +315,46 @@ impl Registry {
             }
             (Effect::Joined { into, gone, settled }, Some(no)) => {
                 gone.iter().try_for_each(|gone| self.join(*into, *gone))?;
-                self.settle(*into, settled)?;
+                for no in settled {
+                    let from = self.tasks.get(*no).ok_or(Misfit)?.state;
+                    self.tasks.change(*no, from, TaskState::Settled)?;
+                }
                 no
             }
             _ => return Err(Misfit),
         };
         for task in &change.tasks {
-            self.questions.insert(Question::of(task, record_no));
-            self.open_tasks.entry(task.person).or_default().push(OpenTask {
-                no: task.no,
-                kind: task.kind,
-                other: task.other,
-                record_no,
-                bits: task.bits,
-                opened: change.recorded,
-            });
+            self.tasks.raise(task, record_no, change.recorded);
         }
         Ok(superseded)
+    }
+
+    /// Puts other demographics in the place of a record's. Returns the entry of the former ones.
+    fn tell(
+        &mut self,
+        record_no: u32,
+        seq: u64,
+        entry: Option<RecordNo>,
+        content: Content,
+        event_micros: i64,
+    ) -> Option<RecordNo> {
+        let superseded = self.take_entry(record_no);
+        if let Some(entry) = entry {
+            self.by_entry.insert(entry, record_no);
+        }
+        let record = &mut self.records[record_no as usize];
+        record.entry = entry;
+        record.content = content;
+        record.event_micros = record.event_micros.max(event_micros);
+        record.version += 1;
+        record.current_seq = seq;
+        superseded
+    }
+
+    fn take_entry(&mut self, record_no: u32) -> Option<RecordNo> {
+        let entry = self.records[record_no as usize].entry.take()?;
+        self.by_entry.remove(&entry);
+        Some(entry)
     }
 
     fn join(&mut self, into: EnterpriseId, gone: EnterpriseId) -> Result<(), Misfit> {
@@ -290,19 +384,18 @@ impl Registry {
         Ok(())
     }
 
-    fn settle(&mut self, person: EnterpriseId, settled: &[u64]) -> Result<(), Misfit> {
-        let aliases: Vec<EnterpriseId> = self.aliases(person).collect();
-        let mut left = settled.len();
-        for alias in aliases {
-            let Some(tasks) = self.open_tasks.get_mut(&alias) else { continue };
-            let before = tasks.len();
-            tasks.retain(|task| !settled.contains(&task.no));
-            left = left.saturating_sub(before - tasks.len());
-            if tasks.is_empty() {
-                self.open_tasks.remove(&alias);
-            }
-        }
-        if left == 0 { Ok(()) } else { Err(Misfit) }
+    /// The number of a person, who is minted where nobody knows the id.
+    fn minted(&mut self, id: EnterpriseId, seq: u64) -> u32 {
+        *self.by_id.entry(id).or_insert_with(|| {
+            self.persons.push(Person {
+                id,
+                created_seq: seq,
+                records: Vec::new(),
+                joined_into: None,
+                absorbed: Vec::new(),
+            });
+            self.persons.len() as u32 - 1
+        })
     }
 
     fn add(
@@ -314,16 +407,7 @@ impl Registry {
         event_micros: i64,
     ) -> u32 {
         let record_no = self.next_record_no();
-        let person = *self.by_id.entry(id).or_insert_with(|| {
-            self.persons.push(Person {
-                id,
-                created_seq: change.seq,
-                records: Vec::new(),
-                joined_into: None,
-                absorbed: Vec::new(),
-            });
-            self.persons.len() as u32 - 1
-        });
+        let person = self.minted(id, change.seq);
         self.persons[person as usize].records.push(record_no);
         if let Some(entry) = entry {
             self.by_entry.insert(entry, record_no);
@@ -340,11 +424,9 @@ impl Registry {
             since: change.recorded,
             current_seq: change.seq,
         };
-        let hash = self.hasher.hash_one(record.parts());
         self.records.push(record);
-        let (records, hasher) = (&self.records, &self.hasher);
-        self.by_key
-            .insert_unique(hash, record_no, |&no| hasher.hash_one(records[no as usize].parts()));
+        self.enter_key(record_no);
+        self.given_up.remove(&change.key);
         record_no
     }
 }

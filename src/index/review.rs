@@ -10,7 +10,7 @@ use crate::{
     storage::ReviewTaskRow,
 };
 
-use super::{Index, IndexError, decision::RaisedTask, registry::Registry};
+use super::{Index, decision::RaisedTask, registry::Registry, tasks::KeptTask};
 
 /// What a steward is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -25,8 +25,6 @@ pub enum TaskKind {
 }
 
 impl TaskKind {
-    const ALL: [Self; 3] = [Self::PossibleLink, Self::PossibleDuplicatePersons, Self::LinkInDoubt];
-
     /// As stored and shown.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -37,10 +35,45 @@ impl TaskKind {
     }
 }
 
-/// The state of a task that nobody has decided.
-pub(super) const OPEN: &str = "open";
-/// The state of a task whose two persons were joined, by evidence that came later.
-pub(super) const SETTLED: &str = "settled";
+/// Where a question stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskState {
+    /// Nobody has looked at it.
+    Open,
+    /// What came later answered it: two persons became one, or two by a word that counts.
+    Settled,
+    /// What it is about is no more.
+    Withdrawn,
+}
+
+impl TaskState {
+    const ALL: [Self; 3] = [Self::Open, Self::Settled, Self::Withdrawn];
+
+    /// As stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Settled => "settled",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
+
+    /// Parses the stored form.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
+    }
+
+    /// Whether a steward has yet to answer it.
+    pub const fn is_unanswered(self) -> bool {
+        matches!(self, Self::Open)
+    }
+
+    /// Whether what it asks is still not known.
+    pub(super) const fn is_pending(self) -> bool {
+        self.is_unanswered()
+    }
+}
 
 /// One question for a steward.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,6 +82,8 @@ pub struct ReviewTask {
     pub no: u64,
     /// What is asked.
     pub kind: TaskKind,
+    /// Where it stands.
+    pub state: TaskState,
     /// The person that the record is linked to, today.
     pub person: EnterpriseId,
     /// The other person, where two are compared, today.
@@ -90,23 +125,6 @@ impl Question {
     }
 }
 
-/// A task that nobody has decided, as the memory keeps it.
-pub(super) struct OpenTask {
-    pub(super) no: u64,
-    pub(super) kind: TaskKind,
-    pub(super) other: Option<EnterpriseId>,
-    pub(super) record_no: u32,
-    pub(super) bits: f32,
-    pub(super) opened: OffsetDateTime,
-}
-
-impl OpenTask {
-    pub(super) fn row(&self, person: EnterpriseId, record: &RecordKey) -> ReviewTaskRow {
-        let Self { no, kind, other, bits, opened, .. } = *self;
-        task_row(&RaisedTask { no, kind, person, other, bits }, record, opened)
-    }
-}
-
 pub(super) fn task_row(
     task: &RaisedTask,
     record: &RecordKey,
@@ -115,7 +133,7 @@ pub(super) fn task_row(
     ReviewTaskRow {
         task_no: task.no,
         kind: Cow::Borrowed(task.kind.as_str()),
-        state: Cow::Borrowed(OPEN),
+        state: Cow::Borrowed(TaskState::Open.as_str()),
         person: task.person,
         other: task.other,
         record: Some(record.clone()),
@@ -128,27 +146,26 @@ pub(super) fn task_row(
 
 impl Index {
     /// Up to `tasks_max` open review tasks, oldest first, after the task `after_no` (0 for the first).
-    pub async fn review_tasks(
-        &self,
-        after_no: u64,
-        tasks_max: u32,
-    ) -> Result<Vec<ReviewTask>, IndexError> {
-        let rows = self.db.reader().review_tasks(OPEN, after_no, tasks_max).await?;
+    pub fn review_tasks(&self, after_no: u64, tasks_max: usize) -> Vec<ReviewTask> {
         let state = self.shared.read();
-        rows.into_iter().map(|row| read_task(row, &state.registry)).collect()
+        let registry = &state.registry;
+        let tasks = registry.tasks().unanswered().filter(|task| task.raised.no > after_no);
+        tasks.take(tasks_max).map(|task| ReviewTask::of(task, registry)).collect()
     }
 }
 
-fn read_task(row: ReviewTaskRow, registry: &Registry) -> Result<ReviewTask, IndexError> {
-    let unreadable = || crate::storage::StorageError::Unreadable { table: "review_task" };
-    let kind = TaskKind::ALL.into_iter().find(|kind| kind.as_str() == row.kind);
-    Ok(ReviewTask {
-        no: row.task_no,
-        kind: kind.ok_or_else(unreadable)?,
-        person: registry.living(row.person),
-        other: row.other.map(|other| registry.living(other)),
-        record: row.record.ok_or_else(unreadable)?,
-        bits: row.bits,
-        opened: row.opened,
-    })
+impl ReviewTask {
+    fn of(task: &KeptTask, registry: &Registry) -> Self {
+        let raised = &task.raised;
+        Self {
+            no: raised.no,
+            kind: raised.kind,
+            state: task.state,
+            person: registry.person_of(task.record_no),
+            other: raised.other.map(|other| registry.living(other)),
+            record: registry.key(task.record_no),
+            bits: f64::from(raised.bits),
+            opened: task.opened,
+        }
+    }
 }

@@ -90,7 +90,7 @@ impl Reader {
     pub fn source_records(&self) -> impl Stream<Item = Result<SourceRecordRow, StorageError>> + '_ {
         sqlx::query(
             "SELECT record_no, member, id_system, id_value, person, version, event_time, since, \
-             changed_at, current_seq FROM source_record ORDER BY record_no",
+             changed_at, current_seq, registered_seq, standing FROM source_record ORDER BY record_no",
         )
         .fetch(self.pool())
         .map_err(StorageError::from)
@@ -150,6 +150,8 @@ fn source_record(row: &SqlRow) -> Result<SourceRecordRow, StorageError> {
         since: columns.time()?,
         changed: columns.time()?,
         current_seq: columns.count()?,
+        registered_seq: columns.count()?,
+        standing: Cow::Owned(columns.value()?),
     })
 }
 

@@ -24,6 +24,8 @@ pub(super) struct Group<'w> {
     journal: Vec<&'w JournalRow>,
     source_records: Vec<&'w SourceRecordRow>,
     relinks: Vec<(u32, EnterpriseId)>,
+    record_history: Vec<RecordEntry>,
+    person_history: Vec<PersonEntry>,
     persons: Vec<&'w PersonRow>,
     review_tasks: Vec<&'w ReviewTaskRow>,
     audit: Vec<&'w AuditEntry>,
@@ -40,6 +42,12 @@ impl<'w> Group<'w> {
                 Write::Journal(row) => group.journal.push(row),
                 Write::SourceRecord(row) => group.source_records.push(row),
                 Write::Relink { record_no, person } => group.relinks.push((*record_no, *person)),
+                Write::RecordHistory { record_no, seq } => {
+                    group.record_history.push(RecordEntry(*record_no, *seq));
+                }
+                Write::PersonHistory { person, seq } => {
+                    group.person_history.push(PersonEntry(*person, *seq));
+                }
                 Write::Person(row) => group.persons.push(row),
                 Write::ReviewTask(row) => group.review_tasks.push(row),
                 Write::Audit(row) => group.audit.push(row),
@@ -60,6 +68,8 @@ impl<'w> Group<'w> {
         insert(connection, &self.journal).await?;
         insert(connection, &last_of_each(self.source_records, |row| row.record_no)).await?;
         relink(connection, &self.relinks).await?;
+        insert(connection, &self.record_history).await?;
+        insert(connection, &self.person_history).await?;
         insert(connection, &last_of_each(self.persons, |row| row.person)).await?;
         insert(connection, &last_of_each(self.review_tasks, |row| row.task_no)).await?;
         insert(connection, &self.consents.iter().map(|row| History(*row)).collect::<Vec<_>>())
@@ -241,11 +251,13 @@ impl Insert for &JournalRow {
 
 impl Insert for &SourceRecordRow {
     const INTO: &'static str = "INSERT INTO source_record (record_no, member, id_system, \
-        id_value, person, version, event_time, since, changed_at, current_seq) ";
+        id_value, person, version, event_time, since, changed_at, current_seq, registered_seq, \
+        standing) ";
     const ON_CONFLICT: &'static str = " ON CONFLICT (record_no) DO UPDATE SET \
-        person = excluded.person, version = excluded.version, event_time = excluded.event_time, \
-        changed_at = excluded.changed_at, current_seq = excluded.current_seq";
-    const COLUMNS: usize = 10;
+        id_system = excluded.id_system, id_value = excluded.id_value, person = excluded.person, version = excluded.version, event_time = excluded.event_time, \
+        changed_at = excluded.changed_at, current_seq = excluded.current_seq, \
+        standing = excluded.standing";
+    const COLUMNS: usize = 12;
 
     fn bind(&self, values: &mut Values<'_, '_>) {
         values
@@ -256,7 +268,31 @@ impl Insert for &SourceRecordRow {
             .optional_time(self.event_time)
             .time(self.since)
             .time(self.changed)
-            .count(self.current_seq);
+            .count(self.current_seq)
+            .count(self.registered_seq)
+            .text(&self.standing);
+    }
+}
+
+struct RecordEntry(u32, u64);
+
+impl Insert for RecordEntry {
+    const INTO: &'static str = "INSERT INTO record_history (record_no, seq) ";
+    const COLUMNS: usize = 2;
+
+    fn bind(&self, values: &mut Values<'_, '_>) {
+        values.number(self.0).count(self.1);
+    }
+}
+
+struct PersonEntry(EnterpriseId, u64);
+
+impl Insert for PersonEntry {
+    const INTO: &'static str = "INSERT INTO person_history (person, seq) ";
+    const COLUMNS: usize = 2;
+
+    fn bind(&self, values: &mut Values<'_, '_>) {
+        values.person(self.0).count(self.1);
     }
 }
 

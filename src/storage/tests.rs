@@ -130,6 +130,8 @@ async fn what_was_acknowledged_reads_back_after_reopening() {
         since: NOON,
         changed: NOON,
         current_seq: 1,
+        registered_seq: 1,
+        standing: "active".into(),
     };
     let changed = SourceRecordRow { version: 2, current_seq: 2, ..record.clone() };
     let record_person = record.person;

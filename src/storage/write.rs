@@ -19,6 +19,20 @@ pub enum Write {
         /// Its person from now on.
         person: EnterpriseId,
     },
+    /// A journal entry that belongs to the history of a source record, beside its registration.
+    RecordHistory {
+        /// The record's number.
+        record_no: u32,
+        /// The entry.
+        seq: u64,
+    },
+    /// A journal entry that belongs to the history of a person, beside what its records were told.
+    PersonHistory {
+        /// The person, as it was called then.
+        person: EnterpriseId,
+        /// The entry.
+        seq: u64,
+    },
     /// The current state of one person.
     Person(PersonRow),
     /// The current state of one review task.
@@ -80,6 +94,10 @@ pub struct SourceRecordRow {
     pub changed: OffsetDateTime,
     /// The journal entry that holds its current demographics.
     pub current_seq: u64,
+    /// The journal entry that registered it; only the first row told for a record counts.
+    pub registered_seq: u64,
+    /// Whether it is told of, in the index's words.
+    pub standing: Cow<'static, str>,
 }
 
 /// The current state of a person.

@@ -13,6 +13,7 @@ mod durability;
 mod everything;
 mod feed;
 mod health;
+mod lifecycle;
 mod matching;
 mod members;
 mod regressions;

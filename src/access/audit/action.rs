@@ -59,6 +59,8 @@ pub enum Interaction {
     ResourceRead,
     /// `PUT Patient?identifier=` (IHE ITI-104), or another identity feed.
     Feed,
+    /// `DELETE Patient?identifier=` (IHE ITI-104), or another feed's end of a record.
+    FeedRemoval,
     /// `PUT Consent/{id}`.
     ConsentWrite,
     /// `Consent?…` (IHE ITI-108).
@@ -79,6 +81,7 @@ pub(super) enum Pattern {
     Query,
     Read,
     Write,
+    Delete,
 }
 
 impl Interaction {
@@ -97,6 +100,7 @@ impl Interaction {
             Self::Feed | Self::ConsentWrite | Self::ReviewWrite | Self::Administration => {
                 Pattern::Write
             }
+            Self::FeedRemoval => Pattern::Delete,
         }
     }
 
@@ -111,6 +115,7 @@ impl Interaction {
             | Self::ReviewRead => "search",
             Self::PatientRead | Self::ResourceRead => "read",
             Self::Feed | Self::ConsentWrite | Self::ReviewWrite | Self::Administration => "update",
+            Self::FeedRemoval => "delete",
         }
     }
 
@@ -120,7 +125,7 @@ impl Interaction {
             Self::Match => Some("ITI-119"),
             Self::PatientSearch => Some("ITI-78"),
             Self::CrossReference => Some("ITI-83"),
-            Self::Feed => Some("ITI-104"),
+            Self::Feed | Self::FeedRemoval => Some("ITI-104"),
             Self::ConsentSearch => Some("ITI-108"),
             Self::AuditSearch => Some("ITI-81"),
             Self::PatientRead

@@ -232,6 +232,7 @@ impl<'a> Facts<'a> {
             (Pattern::Read, _) => "Read",
             (Pattern::Write, true) => "Create",
             (Pattern::Write, false) => "Update",
+            (Pattern::Delete, _) => "Delete",
         };
         json!([format!("{BALP}{patient}{pattern}")])
     }
@@ -273,6 +274,7 @@ impl<'a> Facts<'a> {
             (None, Pattern::Read, _) => "R",
             (None, Pattern::Write, true) => "C",
             (None, Pattern::Write, false) => "U",
+            (None, Pattern::Delete, _) => "D",
         }
     }
 
@@ -282,7 +284,7 @@ impl<'a> Facts<'a> {
         let source = coding(DICOM, "110153", "Source Role ID");
         let destination = coding(DICOM, "110152", "Destination Role ID");
         let (client_type, server_type) = match start.interaction.pattern() {
-            Pattern::Query | Pattern::Write => (source, destination),
+            Pattern::Query | Pattern::Write | Pattern::Delete => (source, destination),
             Pattern::Read => (destination, source),
         };
         let nobody = match start.client_address {
@@ -320,7 +322,8 @@ impl<'a> Facts<'a> {
         let mut agents = vec![client, server];
         if let Some(requester) = &start.requester {
             // Systems ask, not people: the organization answers for the request.
-            let role = if start.interaction.pattern() == Pattern::Write { "INF" } else { "IRCP" };
+            let tells = [Pattern::Write, Pattern::Delete].contains(&start.interaction.pattern());
+            let role = if tells { "INF" } else { "IRCP" };
             let kind =
                 coding("http://terminology.hl7.org/CodeSystem/v3-ParticipationType", role, role);
             agents.push(json!({
@@ -354,7 +357,7 @@ impl<'a> Facts<'a> {
                 "description": start.query.line(),
                 "query": start.query.kept(settings),
             })),
-            Pattern::Read | Pattern::Write => {
+            Pattern::Read | Pattern::Write | Pattern::Delete => {
                 if let Some(resource) = self.resource {
                     entities.push(json!({
                         "what": { "reference": resource },

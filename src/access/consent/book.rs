@@ -143,7 +143,7 @@ impl ConsentBook {
         requester.may(Role::Query)?;
         requester.purpose(Some(purpose.code()))?;
         let roster = self.0.directory.roster();
-        let on_file = self.0.in_force(&person.records, now);
+        let on_file = self.0.in_force(person, now);
         let directives: Vec<&ConsentDirective> = on_file.iter().map(AsRef::as_ref).collect();
         let about = |holder: Option<&MemberCode>| {
             let request = Request { requester, purpose, now, roster: &roster, holder };
@@ -215,10 +215,11 @@ impl Inner {
     }
 
     /// The directives of these records that hold now and that no newer one superseded.
-    fn in_force(&self, records: &[RecordKey], now: OffsetDateTime) -> Vec<Arc<ConsentDirective>> {
+    fn in_force(&self, person: &PersonRecords, now: OffsetDateTime) -> Vec<Arc<ConsentDirective>> {
         let shelf = self.shelf.read().unwrap_or_else(PoisonError::into_inner);
+        // A patient's word outlives the identifier it was given under.
+        let records = person.records.iter().chain(&person.former);
         let holding: Vec<&Arc<ConsentDirective>> = records
-            .iter()
             .filter_map(|record| shelf.by_anchor.get(record))
             .flatten()
             .filter(|directive| directive.in_force(now))

@@ -412,6 +412,7 @@ fn a_consent_follows_its_record_through_separation() {
     let alone = |member: &str, value: &str| PersonRecords {
         id: person().id,
         records: vec![record(member, value)],
+        former: Vec::new(),
     };
     let decide =
         |person| outcome(book.decide(&requester("anne-ed"), &person, PurposeOfUse::Treatment, NOW));

@@ -1,0 +1,157 @@
+//! What a deed does to the memory.
+
+use std::hash::BuildHasher as _;
+
+use time::OffsetDateTime;
+
+use crate::{
+    domain::{EnterpriseId, RecordKey},
+    matching::RecordNo,
+};
+
+use super::{
+    super::deed::{Deed, Move, Redirect, Rename, Standing, StandingChange},
+    Misfit, Registry,
+};
+
+fn micros(time: OffsetDateTime) -> i64 {
+    (time.unix_timestamp_nanos() / 1_000) as i64
+}
+
+impl Registry {
+    /// Makes a committed deed visible. Returns the population's entries that tell of nobody any more.
+    pub(in super::super) fn act(
+        &mut self,
+        seq: u64,
+        recorded: OffsetDateTime,
+        event_micros: i64,
+        deed: &Deed,
+    ) -> Result<Vec<RecordNo>, Misfit> {
+        let mut removed = Vec::new();
+        for &StandingChange { record, from, to } in &deed.standings {
+            self.take_standing(record, from, to)?;
+            let known = &mut self.records[record as usize];
+            known.event_micros = known.event_micros.max(event_micros);
+            known.version += 1;
+            if to == Standing::Retired {
+                removed.extend(self.take_entry(record));
+            }
+        }
+        if let Some(rename) = &deed.renamed {
+            // Where no time was told, what the disk knows: nothing from before may bring it back.
+            let until = if event_micros == i64::MIN { micros(recorded) } else { event_micros };
+            self.rename(rename, event_micros, until)?;
+        }
+        deed.moved.iter().try_for_each(|moved| self.move_record(seq, moved))?;
+        self.redirect(&deed.redirected)?;
+        if let Some(rule) = &deed.rule {
+            self.rules.add(seq, rule.clone());
+        }
+        for asked in &deed.asked {
+            self.tasks.raise(&asked.task, asked.record, recorded);
+        }
+        for change in &deed.tasks {
+            self.tasks.change(change.no, change.from, change.to)?;
+        }
+        self.stale.extend(deed.late);
+        Ok(removed)
+    }
+
+    pub(super) fn take_standing(
+        &mut self,
+        record: u32,
+        from: Standing,
+        to: Standing,
+    ) -> Result<(), Misfit> {
+        if record >= self.next_record_no() || self.standing(record) != from {
+            return Err(Misfit);
+        }
+        if to == Standing::Active {
+            self.standings.remove(&record);
+        } else {
+            self.standings.insert(record, to);
+        }
+        Ok(())
+    }
+
+    fn rename(&mut self, rename: &Rename, event_micros: i64, until: i64) -> Result<(), Misfit> {
+        let no = rename.record;
+        if no >= self.next_record_no() {
+            return Err(Misfit);
+        }
+        let from = self.key(no);
+        let to = RecordKey { member: from.member.clone(), local_id: rename.to.clone() };
+        if from.local_id != rename.from || self.find(&to).is_some() {
+            return Err(Misfit);
+        }
+        let hash = self.hasher.hash_one(self.records[no as usize].parts());
+        match self.by_key.find_entry(hash, |&other| other == no) {
+            Ok(entry) => drop(entry.remove()),
+            Err(_) => return Err(Misfit),
+        }
+        let system = self.systems.intern(to.local_id.system());
+        let record = &mut self.records[no as usize];
+        record.system = system;
+        record.value = to.local_id.value().into();
+        record.event_micros = record.event_micros.max(event_micros);
+        record.version += 1;
+        self.enter_key(no);
+        self.given_up.remove(&to);
+        self.given_up.insert(from.clone(), (no, until));
+        self.former_keys.entry(no).or_default().push(from);
+        Ok(())
+    }
+
+    pub(super) fn enter_key(&mut self, record_no: u32) {
+        let (records, hasher) = (&self.records, &self.hasher);
+        let hash = hasher.hash_one(records[record_no as usize].parts());
+        self.by_key
+            .insert_unique(hash, record_no, |&no| hasher.hash_one(records[no as usize].parts()));
+    }
+
+    pub(super) fn move_record(&mut self, seq: u64, moved: &Move) -> Result<(), Misfit> {
+        let record = moved.record;
+        if record >= self.next_record_no() || self.person_of(record) != moved.from {
+            return Err(Misfit);
+        }
+        let to = self.minted(moved.to, seq);
+        if self.persons[to as usize].joined_into.is_some() {
+            return Err(Misfit);
+        }
+        let from = std::mem::replace(&mut self.records[record as usize].person, to);
+        self.persons[from as usize].records.retain(|&other| other != record);
+        let records = &mut self.persons[to as usize].records;
+        let at = records.partition_point(|&other| other < record);
+        records.insert(at, record);
+        Ok(())
+    }
+
+    /// Sets where ids lead, all at once: together they may pass through what alone would not stand.
+    fn redirect(&mut self, redirects: &[Redirect]) -> Result<(), Misfit> {
+        for Redirect { person, from, to } in redirects {
+            let no = *self.by_id.get(person).ok_or(Misfit)?;
+            let leads_to = |id: &EnterpriseId| self.by_id.get(id).copied().ok_or(Misfit);
+            let (from, to) =
+                (from.as_ref().map(leads_to).transpose()?, to.as_ref().map(leads_to).transpose()?);
+            if self.persons[no as usize].joined_into != from {
+                return Err(Misfit);
+            }
+            if let Some(from) = from {
+                self.persons[from as usize].absorbed.retain(|&other| other != no);
+                self.redirects -= 1;
+            }
+            if let Some(to) = to {
+                self.persons[to as usize].absorbed.push(no);
+                self.redirects += 1;
+            }
+            self.persons[no as usize].joined_into = to;
+        }
+        let stands = |Redirect { person, to, .. }: &Redirect| {
+            let person = &self.persons[self.by_id[person] as usize];
+            let Some(to) = to else { return true };
+            let to = &self.persons[self.by_id[to] as usize];
+            person.records.is_empty() && person.absorbed.is_empty() && to.joined_into.is_none()
+        };
+        if redirects.iter().all(stands) { Ok(()) } else { Err(Misfit) }
+    }
+}

@@ -1,0 +1,149 @@
+//! All questions for stewards, as the memory keeps them: the closed ones too, since a decision can
+//! be undone, and no question is asked twice.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+};
+
+use foldhash::fast::RandomState;
+use time::OffsetDateTime;
+
+use crate::{
+    domain::{EnterpriseId, RecordKey},
+    storage::ReviewTaskRow,
+};
+
+use super::{
+    decision::RaisedTask,
+    registry::Misfit,
+    review::{Question, TaskState},
+};
+
+/// One question.
+#[derive(Clone)]
+pub(super) struct KeptTask {
+    pub(super) raised: RaisedTask,
+    /// The record that it is about.
+    pub(super) record_no: u32,
+    pub(super) opened: OffsetDateTime,
+    pub(super) state: TaskState,
+}
+
+impl KeptTask {
+    pub(super) fn row(
+        &self,
+        record: &RecordKey,
+        changed: OffsetDateTime,
+        body: String,
+    ) -> ReviewTaskRow {
+        let raised = &self.raised;
+        ReviewTaskRow {
+            task_no: raised.no,
+            kind: Cow::Borrowed(raised.kind.as_str()),
+            state: Cow::Borrowed(self.state.as_str()),
+            person: raised.person,
+            other: raised.other,
+            record: Some(record.clone()),
+            bits: f64::from(raised.bits),
+            opened: self.opened,
+            changed,
+            body,
+        }
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Tasks {
+    by_no: BTreeMap<u64, KeptTask>,
+    /// Those that nobody has answered.
+    unanswered: BTreeSet<u64>,
+    /// The unanswered and the undetermined ones, by the record that they are about.
+    by_record: HashMap<u32, Vec<u64>, RandomState>,
+    /// The same, by the other person as it was called then.
+    by_other: HashMap<EnterpriseId, Vec<u64>, RandomState>,
+    asked: HashSet<Question>,
+}
+
+impl Tasks {
+    pub(super) fn raise(&mut self, task: &RaisedTask, record_no: u32, opened: OffsetDateTime) {
+        self.asked.insert(Question::of(task, record_no));
+        let state = TaskState::Open;
+        let kept = KeptTask { raised: task.clone(), record_no, opened, state };
+        self.by_no.insert(task.no, kept);
+        self.enlist(task.no);
+    }
+
+    /// Moves a task from one state to another.
+    pub(super) fn change(&mut self, no: u64, from: TaskState, to: TaskState) -> Result<(), Misfit> {
+        let task = self.by_no.get_mut(&no).filter(|task| task.state == from).ok_or(Misfit)?;
+        task.state = to;
+        self.unlist(no);
+        self.enlist(no);
+        Ok(())
+    }
+
+    fn enlist(&mut self, no: u64) {
+        let task = &self.by_no[&no];
+        if task.state.is_unanswered() {
+            self.unanswered.insert(no);
+        }
+        if task.state.is_pending() {
+            self.by_record.entry(task.record_no).or_default().push(no);
+            if let Some(other) = task.raised.other {
+                self.by_other.entry(other).or_default().push(no);
+            }
+        }
+    }
+
+    fn unlist(&mut self, no: u64) {
+        let task = &self.by_no[&no];
+        self.unanswered.remove(&no);
+        let drop_from = |list: Option<&mut Vec<u64>>| {
+            if let Some(list) = list {
+                list.retain(|other| *other != no);
+            }
+        };
+        drop_from(self.by_record.get_mut(&task.record_no));
+        if let Some(other) = task.raised.other {
+            drop_from(self.by_other.get_mut(&other));
+        }
+    }
+
+    pub(super) fn is_asked(&self, question: &Question) -> bool {
+        self.asked.contains(question)
+    }
+
+    pub(super) fn is_known(&self, no: u64) -> bool {
+        self.by_no.contains_key(&no)
+    }
+
+    pub(super) fn get(&self, no: u64) -> Option<&KeptTask> {
+        self.by_no.get(&no)
+    }
+
+    /// The tasks about a record that still stand: unanswered, or answered with *cannot tell*.
+    pub(super) fn of_record(&self, record_no: u32) -> impl Iterator<Item = &KeptTask> {
+        self.listed(self.by_record.get(&record_no))
+    }
+
+    /// The tasks that compare somebody with a person of this id, and still stand.
+    pub(super) fn of_other(&self, other: EnterpriseId) -> impl Iterator<Item = &KeptTask> {
+        self.listed(self.by_other.get(&other))
+    }
+
+    fn listed<'a>(&'a self, nos: Option<&'a Vec<u64>>) -> impl Iterator<Item = &'a KeptTask> {
+        nos.into_iter().flatten().map(|no| &self.by_no[no])
+    }
+
+    /// Every task that nobody has answered, the oldest first.
+    pub(super) fn unanswered(&self) -> impl Iterator<Item = &KeptTask> {
+        self.unanswered.iter().map(|no| &self.by_no[no])
+    }
+
+    /// Every task, the oldest first.
+    #[cfg(test)]
+    pub(super) fn iter(&self) -> impl Iterator<Item = &KeptTask> {
+        self.by_no.values()
+    }
+}
