@@ -163,6 +163,7 @@ fn of_invalid_resource(invalid: &InvalidResource) -> (StatusCode, Vec<Issue>) {
         InvalidResource::Json { .. } | InvalidResource::Head | InvalidResource::Nesting => {
             IssueType::Structure
         }
+        InvalidResource::Length => IssueType::TooLong,
         InvalidResource::Type => IssueType::Invalid,
     };
     one(StatusCode::BAD_REQUEST, code, &invalid.to_string())

@@ -124,6 +124,9 @@ fn render(
         set.push(Some(&url), &snapshot.view.to_json(), Mode::Match);
     }
     let page = count.unwrap_or(usize::MAX);
+    let bytes =
+        snapshot.record.entries().skip(offset).take(page).map(|entry| entry.json.len() + 192);
+    set.reserve(bytes.sum());
     for entry in snapshot.record.entries().skip(offset).take(page) {
         let url = format!("{base}/{}/{}", entry.resource_type, entry.id);
         let mode = if entry.is_own { Mode::Include } else { Mode::Match };

@@ -28,6 +28,15 @@ impl Mode {
             Self::Outcome => "outcome",
         }
     }
+
+    /// The whole `entry.search`.
+    const fn search(self) -> &'static str {
+        match self {
+            Self::Match => r#"{"mode":"match"}"#,
+            Self::Include => r#"{"mode":"include"}"#,
+            Self::Outcome => r#"{"mode":"outcome"}"#,
+        }
+    }
 }
 
 impl Searchset {
@@ -47,8 +56,7 @@ impl Searchset {
 
     /// Adds a resource as it stands.
     pub(super) fn push(&mut self, full_url: Option<&str>, resource: &str, mode: Mode) {
-        let search = json!({ "mode": mode.code() });
-        self.push_with_search(full_url, resource, &search);
+        self.entry(full_url, resource, mode.search());
     }
 
     /// Adds a resource with a whole `entry.search`, as `$match` needs it.
@@ -58,20 +66,27 @@ impl Searchset {
         resource: &str,
         search: &Value,
     ) {
+        self.entry(full_url, resource, &search.to_string());
+    }
+
+    /// Makes room for so many bytes of entries.
+    pub(super) fn reserve(&mut self, bytes: usize) {
+        self.entries.reserve(bytes);
+    }
+
+    fn entry(&mut self, full_url: Option<&str>, resource: &str, search: &str) {
         if !self.entries.is_empty() {
             self.entries.push(b',');
         }
         self.entries.push(b'{');
         if let Some(url) = full_url {
             self.entries.extend_from_slice(b"\"fullUrl\":");
-            self.entries.extend_from_slice(text(url).as_bytes());
+            serde_json::to_writer(&mut self.entries, url).expect("a string is always JSON");
             self.entries.push(b',');
         }
-        self.entries.extend_from_slice(b"\"resource\":");
-        self.entries.extend_from_slice(resource.as_bytes());
-        self.entries.extend_from_slice(b",\"search\":");
-        self.entries.extend_from_slice(search.to_string().as_bytes());
-        self.entries.push(b'}');
+        for part in ["\"resource\":", resource, ",\"search\":", search, "}"] {
+            self.entries.extend_from_slice(part.as_bytes());
+        }
     }
 
     /// The whole Bundle as JSON.

@@ -9,6 +9,7 @@ mod change_identifier;
 mod error;
 mod link_records;
 mod local_word;
+mod gather;
 mod match_patient;
 mod merge_records;
 mod patient_view;
@@ -31,6 +32,7 @@ pub use error::ExchangeError;
 use error::rejected;
 pub use link_records::{link_records, unlink_records};
 pub use local_word::Told;
+pub use gather::EverythingQuery;
 pub use match_patient::{MatchQuery, MatchedPatient, match_patient};
 pub use merge_records::merge_records;
 pub use patient_view::PatientView;
@@ -39,7 +41,7 @@ pub use read_resource::read_resource;
 pub use record_consent::record_consent;
 pub use register_patient::{acceptable, last_updated, register_patient};
 pub use retire_record::retire_record;
-pub use retrieve_record::{EverythingQuery, RetrievedRecord, next_page, retrieve_record};
+pub use retrieve_record::{RetrievedRecord, next_page, retrieve_record};
 pub use snapshots::{Snapshot, SnapshotSettings, Snapshots};
 
 use crate::{

@@ -1,4 +1,9 @@
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::{BuildHasher as _, RandomState},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use moka::sync::Cache;
 use serde::Deserialize;
@@ -103,6 +108,12 @@ impl Snapshot {
         used.peek().is_some() && used.all(|record| permit.permits_record(record))
     }
 
+    /// Type and id of all that it holds.
+    fn places(&self) -> impl Iterator<Item = (&str, &str)> {
+        let originals = self.record.originals().iter();
+        originals.map(|one| (&*one.resource_type, one.gateway_id.as_str()))
+    }
+
     fn bytes(&self) -> u32 {
         let bytes: usize = self.record.originals().iter().map(|one| one.json.len() + 256).sum();
         u32::try_from(bytes).unwrap_or(u32::MAX)
@@ -112,34 +123,70 @@ impl Snapshot {
 /// The snapshots of this process. Never on a disk, and gone after their time.
 pub struct Snapshots {
     by_token: Cache<Uuid, Arc<Snapshot>>,
-    /// Where a resource was last seen; it leads back to a person, for reads that name none.
-    seen: Cache<String, Uuid>,
+    seen: Arc<Seen>,
 }
 
-/// Resources remembered by id: at some hundred bytes each, a bound of about 50 MB.
-const SEEN_MAX: u64 = 250_000;
+/// Where each resource was seen last, by a hash of its type and id; it leads back to a person, for
+/// reads that name none. Holds nothing that no snapshot holds.
+#[derive(Default)]
+struct Seen {
+    last: Mutex<HashMap<u64, Uuid>>,
+    hasher: RandomState,
+}
+
+impl Seen {
+    fn last(&self) -> MutexGuard<'_, HashMap<u64, Uuid>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hash(&self, resource_type: &str, id: &str) -> u64 {
+        self.hasher.hash_one((resource_type, id))
+    }
+
+    fn note(&self, token: Uuid, snapshot: &Snapshot) {
+        let mut last = self.last();
+        for place in snapshot.places() {
+            last.insert(self.hash(place.0, place.1), token);
+        }
+    }
+
+    /// Forgets what nobody has seen since.
+    fn forget(&self, token: Uuid, snapshot: &Snapshot) {
+        let mut last = self.last();
+        for place in snapshot.places() {
+            let hash = self.hash(place.0, place.1);
+            if last.get(&hash) == Some(&token) {
+                last.remove(&hash);
+            }
+        }
+    }
+}
 
 impl Snapshots {
     /// An empty store.
     pub fn new(settings: &SnapshotSettings) -> Self {
         let ttl = Duration::from_secs(settings.ttl_s);
+        let seen = Arc::new(Seen::default());
+        let forgetting = Arc::clone(&seen);
         Self {
             by_token: Cache::builder()
                 .weigher(|_, snapshot: &Arc<Snapshot>| snapshot.bytes())
                 .max_capacity(settings.bytes_max)
                 .time_to_live(ttl)
+                .eviction_listener(move |token: Arc<Uuid>, snapshot: Arc<Snapshot>, _| {
+                    forgetting.forget(*token, &snapshot);
+                })
                 .build(),
-            seen: Cache::builder().max_capacity(SEEN_MAX).time_to_live(ttl).build(),
+            seen,
         }
     }
 
     /// Keeps a snapshot under a token of its own: random, so that it names and tells nothing.
     pub(super) fn keep(&self, snapshot: Snapshot) -> (Uuid, Arc<Snapshot>) {
         let (token, snapshot) = (Uuid::new_v4(), Arc::new(snapshot));
-        for original in snapshot.record.originals() {
-            self.seen.insert(place(&original.resource_type, &original.gateway_id), token);
-        }
+        // Kept first: what is evicted at once is noted after it was forgotten, and leads nowhere.
         self.by_token.insert(token, Arc::clone(&snapshot));
+        self.seen.note(token, &snapshot);
         (token, snapshot)
     }
 
@@ -149,11 +196,7 @@ impl Snapshots {
 
     /// The latest snapshot that holds this resource.
     pub(super) fn holding(&self, resource_type: &str, id: &str) -> Option<Arc<Snapshot>> {
-        let token = self.seen.get(&place(resource_type, id))?;
+        let token = *self.seen.last().get(&self.seen.hash(resource_type, id))?;
         self.by_token.get(&token)
     }
-}
-
-fn place(resource_type: &str, id: &str) -> String {
-    format!("{resource_type}/{id}")
 }

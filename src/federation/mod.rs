@@ -15,7 +15,6 @@ mod member_client;
 mod outcome;
 mod plan;
 mod query;
-mod references;
 mod retry;
 mod settings;
 mod sieve;

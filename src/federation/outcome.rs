@@ -80,10 +80,10 @@ impl MemberOutcome {
         released.flat_map(|answer| &answer.resources)
     }
 
-    /// As [`Self::resources`], handed over.
-    pub fn into_resources(self) -> impl Iterator<Item = Resource> {
-        let released = self.answers.into_iter().filter(RecordAnswer::is_released);
-        released.flat_map(|answer| answer.resources)
+    /// As [`Self::resources`], handed over; what came of asking stays.
+    pub fn take_resources(&mut self) -> Vec<Resource> {
+        let released = self.answers.iter_mut().filter(|answer| answer.is_released());
+        released.flat_map(|answer| std::mem::take(&mut answer.resources)).collect()
     }
 
     /// The ids of the Patients at this member whose resources are in the answer.
@@ -381,9 +381,9 @@ mod tests {
             base_url: String::new(),
             elapsed: Duration::ZERO,
         };
-        let withheld = outcome(Status::Withheld(Withholding::IdentityContradicted));
+        let mut withheld = outcome(Status::Withheld(Withholding::IdentityContradicted));
         assert_eq!(withheld.resources().count(), 0);
-        assert_eq!(withheld.into_resources().count(), 0);
-        assert_eq!(outcome(Status::Answered).into_resources().count(), 1);
+        assert_eq!(withheld.take_resources().len(), 0);
+        assert_eq!(outcome(Status::Answered).take_resources().len(), 1);
     }
 }

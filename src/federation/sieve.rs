@@ -1,12 +1,14 @@
 //! Gathers one patient's resources from a member's pages, and lets only what was verified through.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    hash::{Hash, Hasher},
+};
 
 use super::{
     capability::Capabilities,
     outcome::{Cut, DropReason, Dropped},
     query::RecordQuery,
-    references::references,
     whose::{Verdict, Whose},
 };
 use crate::fhir::{
@@ -51,11 +53,14 @@ pub(super) struct Sieve<'a> {
     whose: Whose<'a>,
     query: &'a RecordQuery,
     resources_max: usize,
+    /// What came, byte for byte: paging and includes bring much of it again.
+    came: HashSet<Came>,
     seen: HashSet<Key>,
     kept: Vec<Resource>,
     kept_keys: HashSet<Key>,
-    /// About nobody; kept at the end where something kept refers to it.
-    nobodys: BTreeMap<Key, Resource>,
+    /// About nobody; kept at the end where something kept refers to it. Several under one id where
+    /// the member sent several.
+    nobodys: BTreeMap<Key, Vec<Resource>>,
     dropped_keys: HashSet<Key>,
     /// What the kept resources refer to on this member.
     referred: BTreeSet<Key>,
@@ -71,6 +76,7 @@ impl<'a> Sieve<'a> {
             whose,
             query,
             resources_max,
+            came: HashSet::new(),
             seen: HashSet::new(),
             kept: Vec::new(),
             kept_keys: HashSet::new(),
@@ -104,29 +110,31 @@ impl<'a> Sieve<'a> {
             self.said_incomplete |= says_incomplete(&resource);
             return Ok(());
         }
-        let Some(key) = key_of(&resource) else {
-            self.dropped.count(DropReason::NoId, 1);
-            return Ok(());
-        };
         let verdict = self.whose.verdict(&resource);
         if verdict == Verdict::ThePatient {
             self.keep_copy(&resource);
         }
-        if !self.seen.insert(key.clone()) {
+        if !self.came.insert(Came(resource.clone())) {
             return Ok(());
         }
-        if self.seen.len() > self.resources_max {
+        if self.came.len() > self.resources_max {
             return Err(Cut::Resources);
         }
-        match verdict {
-            Verdict::ThePatient if self.query.wants_type("Patient") => self.keep(key, resource),
-            Verdict::ThePatient => {}
-            Verdict::Ours if self.query.admits(&resource) => self.keep(key, resource),
-            Verdict::Ours => self.outside_query += 1,
-            Verdict::Nobodys => drop(self.nobodys.insert(key, resource)),
-            Verdict::Drop(reason) => {
+        let key = key_of(&resource);
+        let is_second = key.as_ref().is_some_and(|key| !self.seen.insert(key.clone()));
+        match (verdict, key) {
+            // Its copies were compared; one of them is shown.
+            (Verdict::ThePatient, _) if is_second || !self.query.wants_type("Patient") => {}
+            (Verdict::ThePatient, key) => self.keep(key, resource),
+            // Without an id, or under one that was used before: the record says so of it.
+            (Verdict::Ours, key) if self.query.admits(&resource) => self.keep(key, resource),
+            (Verdict::Ours, _) => self.outside_query += 1,
+            (Verdict::Nobodys, Some(key)) => self.nobodys.entry(key).or_default().push(resource),
+            // Nothing can refer to it.
+            (Verdict::Nobodys, None) => self.dropped.count(DropReason::NoId, 1),
+            (Verdict::Drop(reason), key) => {
                 self.dropped.count(reason, 1);
-                self.dropped_keys.insert(key);
+                self.dropped_keys.extend(key);
             }
         }
         Ok(())
@@ -154,7 +162,7 @@ impl<'a> Sieve<'a> {
     pub(super) fn finish(mut self) -> Sifted {
         self.take_in_referred();
         self.take_in_provenance();
-        self.dropped.count(DropReason::Unreferenced, self.nobodys.len());
+        self.dropped.count(DropReason::Unreferenced, self.nobodys.values().map(Vec::len).sum());
         Sifted {
             resources: self.kept,
             patient_copies: self.patient_copies,
@@ -164,9 +172,9 @@ impl<'a> Sieve<'a> {
         }
     }
 
-    fn keep(&mut self, key: Key, resource: Resource) {
+    fn keep(&mut self, key: Option<Key>, resource: Resource) {
         self.referred.extend(self.keys_referred_by(&resource));
-        self.kept_keys.insert(key);
+        self.kept_keys.extend(key);
         self.kept.push(resource);
     }
 
@@ -186,10 +194,14 @@ impl<'a> Sieve<'a> {
                 return;
             }
             for key in found {
-                if let Some(resource) = self.nobodys.remove(&key) {
-                    self.keep(key, resource);
-                }
+                self.keep_nobodys(&key);
             }
+        }
+    }
+
+    fn keep_nobodys(&mut self, key: &Key) {
+        for resource in self.nobodys.remove(key).unwrap_or_default() {
+            self.keep(Some(key.clone()), resource);
         }
     }
 
@@ -198,27 +210,40 @@ impl<'a> Sieve<'a> {
         let candidates: Vec<Key> =
             self.nobodys.keys().filter(|(kind, _)| kind == "Provenance").cloned().collect();
         for key in candidates {
-            let pointed = self.nobodys.get(&key).map(|told| self.keys_referred_by(told));
-            let pointed = pointed.unwrap_or_default();
+            let told = self.nobodys.get(&key).into_iter().flatten();
+            let pointed: Vec<Key> = told.flat_map(|one| self.keys_referred_by(one)).collect();
             let about_kept = pointed.iter().any(|key| self.kept_keys.contains(key));
             let about_dropped = pointed.iter().any(|key| self.dropped_keys.contains(key));
-            if about_kept
-                && !about_dropped
-                && let Some(resource) = self.nobodys.remove(&key)
-            {
-                self.keep(key, resource);
+            if about_kept && !about_dropped {
+                self.keep_nobodys(&key);
             }
         }
         self.take_in_referred();
     }
 
     fn keys_referred_by(&self, resource: &Resource) -> Vec<Key> {
-        let found = references(resource).unwrap_or_default();
-        found
-            .iter()
-            .filter_map(|text| Reference::parse(text).on_server(self.whose.base))
-            .map(|(kind, id)| (kind.to_owned(), id.to_owned()))
-            .collect()
+        let lead = |told: &str| {
+            let (kind, id) = Reference::parse(told).on_server(self.whose.base)?;
+            Some((kind.to_owned(), id.to_owned()))
+        };
+        resource.links().filter_map(|link| lead(&link.text()?)).collect()
+    }
+}
+
+/// A resource, compared by its bytes.
+struct Came(Resource);
+
+impl PartialEq for Came {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.json() == other.0.json()
+    }
+}
+
+impl Eq for Came {}
+
+impl Hash for Came {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.json().hash(state);
     }
 }
 
@@ -341,6 +366,21 @@ mod tests {
         let said = |severity, code| sift(&whole(), &[&outcome(severity, code)]).said_incomplete;
         assert!(said("warning", "incomplete") && said("error", "exception"));
         assert!(!said("information", "informational") && !said("warning", "informational"));
+    }
+
+    #[test]
+    fn what_has_no_id_or_another_ones_is_the_patients_all_the_same() {
+        let without = r#"{"resourceType":"Goal","subject":{"reference":"Patient/7"}}"#;
+        let goal = |text: &str| {
+            format!(
+                r#"{{"resourceType":"Goal","id":"g","subject":{{"reference":"Patient/7"}},"description":{{"text":"{text}"}}}}"#
+            )
+        };
+        let (one, other) = (goal("walk"), goal("run"));
+        let nobodys = r#"{"resourceType":"Organization","name":"x"}"#;
+        let sifted = sift(&whole(), &[without, without, &one, &other, &one, nobodys]);
+        assert_eq!(names(&sifted), ["Goal/", "Goal/g", "Goal/g"]);
+        assert_eq!((sifted.dropped.total(), sifted.dropped.of(DropReason::NoId)), (1, 1));
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! Whose a resource is: the patient's that was asked for, or not. Nothing else is released.
 
-use std::collections::{BTreeSet, HashSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashSet},
+};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{outcome::DropReason, references::references};
+use super::outcome::DropReason;
 use crate::{
     domain::LocalId,
     fhir::{
@@ -54,17 +57,17 @@ impl Whose<'_> {
 
     /// Types that must say whose they are.
     fn of_patient_data(&self, resource: &Resource) -> Verdict {
-        let Ok(subjects) = subject_references(resource) else {
-            return Verdict::Drop(DropReason::Malformed);
-        };
+        let subjects = subject_references(resource);
         let Some(contained) = Contained::of(resource, self) else {
             return Verdict::Drop(DropReason::Malformed);
         };
         if subjects.is_empty() && !self.is_named_by_identifier(resource) {
             return Verdict::Drop(DropReason::NoSubject);
         }
-        let ours = |subject: &String| self.is_subject(subject, &contained);
-        if subjects.iter().all(ours) && contained.subjects.iter().all(ours) {
+        let ours = |subject: &str| self.is_subject(subject, &contained);
+        if subjects.iter().all(|subject| ours(subject))
+            && contained.subjects.iter().all(|subject| ours(subject))
+        {
             Verdict::Ours
         } else {
             Verdict::Drop(DropReason::ForeignSubject)
@@ -73,9 +76,11 @@ impl Whose<'_> {
 
     /// All other types: whichever Patient they refer to must be ours.
     fn of_other(&self, resource: &Resource) -> Verdict {
-        let Ok(found) = references(resource) else { return Verdict::Drop(DropReason::Malformed) };
-        let patients: Vec<bool> =
-            found.iter().filter_map(|reference| self.is_our_patient(reference)).collect();
+        let mut patients = Vec::new();
+        for link in resource.links() {
+            let Some(told) = link.text() else { return Verdict::Drop(DropReason::Malformed) };
+            patients.extend(self.is_our_patient(&told));
+        }
         match patients.as_slice() {
             [] => Verdict::Nobodys,
             all if all.iter().all(|ours| *ours) => Verdict::Ours,
@@ -166,7 +171,7 @@ impl Contained {
     /// `None` where it cannot be read.
     fn of(resource: &Resource, whose: &Whose<'_>) -> Option<Self> {
         let mut told = Self::default();
-        if !resource.json().contains("\"contained\"") {
+        if resource.head().field("contained").is_none() {
             return Some(told);
         }
         let containing: Containing<'_> = resource.read().ok()?;
@@ -177,7 +182,7 @@ impl Contained {
                     told.our_patients.extend(inner.id().map(str::to_owned));
                 }
             } else if is_patient_data(inner.resource_type()) {
-                told.subjects.extend(subject_references(&inner).ok()?);
+                told.subjects.extend(subject_references(&inner).into_iter().map(Cow::into_owned));
             }
         }
         Some(told)

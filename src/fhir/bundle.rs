@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{InvalidResource, Resource, check_nesting};
+use super::{InvalidResource, Resource};
 
 /// A Bundle as a server sent it.
 #[derive(Clone, Debug, Default)]
@@ -70,9 +70,9 @@ struct Search {
 }
 
 impl Bundle {
-    /// Parses a Bundle of bounded nesting; an entry that holds no resource is counted, not fatal.
+    /// Parses a Bundle; an entry that holds no resource, or one nested too deep, is counted and not
+    /// fatal.
     pub fn parse(json: &[u8]) -> Result<Self, InvalidResource> {
-        check_nesting(json)?;
         let envelope: Envelope<'_> = serde_json::from_slice(json).map_err(|error| {
             if error.is_data() {
                 InvalidResource::Head
@@ -130,6 +130,17 @@ mod tests {
             r#"{"resourceType":"Observation","id":"1","x":1.0}"#
         );
         assert_eq!(bundle.entries[0].search_mode.as_deref(), Some("match"));
+    }
+
+    #[test]
+    fn one_resource_nested_too_deep_costs_no_other() {
+        let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+        let json = format!(
+            r#"{{"resourceType":"Bundle","x":{deep},"entry":[{{"resource":{{"resourceType":"Basic","x":{deep}}}}},
+                {{"resource":{{"resourceType":"Basic","id":"1"}}}}]}}"#
+        );
+        let bundle = Bundle::parse(json.as_bytes()).expect("it is a Bundle");
+        assert_eq!((bundle.entries.len(), bundle.malformed_entries), (1, 1));
     }
 
     #[test]

@@ -1,47 +1,81 @@
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Cow, fmt, ops::Range, sync::Arc};
 
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
+use super::{
+    element::{Element, Head, unescape},
+    outline::{Field, LinkAt, Outline, Span},
+};
+
 /// The deepest nesting of objects and arrays that is read. Real resources stay below 20;
-/// `RawValue` skips serde's own recursion limit, so a hostile body must be stopped here.
+/// `RawValue` skips serde's own recursion limit, so a hostile resource must be stopped here.
 pub const NESTING_MAX: usize = 64;
 
-/// One FHIR R4 resource: its JSON as the source wrote it, and its head.
+/// One FHIR R4 resource: its JSON as the source wrote it, and where its parts stand in it.
 #[derive(Clone)]
-#[expect(clippy::struct_field_names, reason = "resourceType is FHIR's word")]
 pub struct Resource {
-    raw: Arc<RawValue>,
-    resource_type: Arc<str>,
-    id: Option<Arc<str>>,
+    body: Arc<Body>,
 }
 
-#[derive(Deserialize)]
-struct Head<'a> {
-    #[serde(borrow, rename = "resourceType")]
-    resource_type: Cow<'a, str>,
-    #[serde(borrow)]
-    id: Option<Cow<'a, str>>,
+struct Body {
+    raw: Box<RawValue>,
+    outline: Outline,
+    resource_type: Name,
+    id: Option<Name>,
+}
+
+/// Text of the JSON, or what its escapes stand for.
+enum Name {
+    Told(Span),
+    Unescaped(Box<str>),
+}
+
+/// A string in a resource that may lead to another one.
+#[derive(Clone, Copy)]
+pub struct Link<'a> {
+    json: &'a str,
+    at: LinkAt,
+}
+
+impl<'a> Link<'a> {
+    /// What it says.
+    pub fn text(self) -> Option<Cow<'a, str>> {
+        Element::new(self.at.value.text(self.json)).text()
+    }
+
+    /// The bytes of its value in the resource's JSON, quotes included.
+    pub fn range(self) -> Range<usize> {
+        self.at.value.range()
+    }
+
+    /// Whether it is the `url` of an Attachment, and no `Reference.reference`.
+    pub fn is_attachment(self) -> bool {
+        self.at.is_attachment
+    }
 }
 
 impl Resource {
     /// Parses one resource from JSON text of bounded nesting.
     pub fn parse(json: &[u8]) -> Result<Self, InvalidResource> {
-        check_nesting(json)?;
         let raw: Box<RawValue> = serde_json::from_slice(json).map_err(InvalidResource::json)?;
         Self::from_raw(raw)
     }
 
-    /// Reads the head of JSON that is known to be well formed and of bounded nesting.
+    /// Reads the head of JSON that is known to be well formed.
     pub fn from_raw(raw: Box<RawValue>) -> Result<Self, InvalidResource> {
-        let head: Head<'_> = serde_json::from_str(raw.get()).map_err(InvalidResource::head)?;
-        if !is_type_name(&head.resource_type) {
+        let json = raw.get();
+        if !json.starts_with('{') {
+            return Err(InvalidResource::Head);
+        }
+        let outline = Outline::of(json)?;
+        let resource_type = single(json, &outline, "resourceType")?.ok_or(InvalidResource::Head)?;
+        let id = single(json, &outline, "id")?;
+        if !is_type_name(resource_type.text(json)) {
             return Err(InvalidResource::Type);
         }
-        let resource_type = Arc::from(&*head.resource_type);
-        let id = head.id.map(|id| Arc::from(&*id));
-        Ok(Self { raw: Arc::from(raw), resource_type, id })
+        Ok(Self { body: Arc::new(Body { raw, outline, resource_type, id }) })
     }
 
     /// Wraps a resource that this program composed itself.
@@ -52,35 +86,64 @@ impl Resource {
 
     /// `resourceType`, such as `Observation`.
     pub fn resource_type(&self) -> &str {
-        &self.resource_type
+        self.body.resource_type.text(self.json())
     }
 
     /// The logical id at its source, where it has one.
     pub fn id(&self) -> Option<&str> {
-        self.id.as_deref()
+        self.body.id.as_ref().map(|id| id.text(self.json()))
     }
 
     /// The JSON, byte for byte as it came.
     pub fn json(&self) -> &str {
-        self.raw.get()
+        self.body.raw.get()
+    }
+
+    /// Its top-level elements.
+    pub fn head(&self) -> Head<'_> {
+        Head::new(self.json(), &self.body.outline)
+    }
+
+    /// Every `Reference.reference` and every attachment's `url`, at any depth and in order of place.
+    pub fn links(&self) -> impl Iterator<Item = Link<'_>> {
+        let json = self.json();
+        self.body.outline.links.iter().map(move |at| Link { json, at: *at })
+    }
+
+    /// The bytes of each `meta.source` in the JSON.
+    pub fn source_ranges(&self) -> impl Iterator<Item = Range<usize>> {
+        self.body.outline.sources.iter().map(|at| at.range())
+    }
+
+    /// The bytes of the values of a top-level element, each where the JSON says it twice.
+    pub fn field_ranges<'a>(&'a self, name: &'a str) -> impl Iterator<Item = Range<usize>> + 'a {
+        let json = self.json();
+        let named =
+            move |field: &&Field| unescape(field.name.text(json)).is_some_and(|told| told == name);
+        self.body.outline.fields.iter().filter(named).map(|field| field.value.range())
+    }
+
+    /// How many elements it states, however deep: a measure of how much it says.
+    pub fn elements(&self) -> u32 {
+        self.body.outline.elements
     }
 
     /// Reads the elements that `T` names and nothing else.
     pub fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, InvalidResource> {
-        serde_json::from_str(self.raw.get()).map_err(InvalidResource::json)
+        serde_json::from_str(self.json()).map_err(InvalidResource::json)
     }
 }
 
 impl fmt::Debug for Resource {
     // The body is PHI, and an id may be a record number.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Resource({}/…)", self.resource_type)
+        write!(f, "Resource({}/…)", self.resource_type())
     }
 }
 
 impl Serialize for Resource {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.raw.serialize(serializer)
+        self.body.raw.serialize(serializer)
     }
 }
 
@@ -104,6 +167,9 @@ pub enum InvalidResource {
     /// Nested deeper than [`NESTING_MAX`].
     #[error("nested deeper than {NESTING_MAX} levels")]
     Nesting,
+    /// Longer than 4 GiB.
+    #[error("longer than 4 GiB")]
+    Length,
 }
 
 impl InvalidResource {
@@ -111,9 +177,34 @@ impl InvalidResource {
     fn json(error: serde_json::Error) -> Self {
         Self::Json { line: error.line(), column: error.column() }
     }
+}
 
-    fn head(error: serde_json::Error) -> Self {
-        if error.is_data() { Self::Head } else { Self::json(error) }
+impl Name {
+    fn text<'a>(&'a self, json: &'a str) -> &'a str {
+        match self {
+            Self::Told(span) => span.text(json),
+            Self::Unescaped(text) => text,
+        }
+    }
+}
+
+/// The text of an element that may be told once; `None` where it is absent or `null`.
+fn single(json: &str, outline: &Outline, name: &str) -> Result<Option<Name>, InvalidResource> {
+    let mut told = outline.fields.iter().filter(|field| {
+        let own = field.name.text(json);
+        own == name || outline.has_escaped_names && unescape(own).as_deref() == Some(name)
+    });
+    let Some(field) = told.next() else { return Ok(None) };
+    if told.next().is_some() {
+        return Err(InvalidResource::Head);
+    }
+    let value = field.value.text(json);
+    if value == "null" {
+        return Ok(None);
+    }
+    match Element::new(value).text().ok_or(InvalidResource::Head)? {
+        Cow::Borrowed(_) => Ok(Some(Name::Told(field.value.inside()))),
+        Cow::Owned(text) => Ok(Some(Name::Unescaped(text.into()))),
     }
 }
 
@@ -170,7 +261,21 @@ mod tests {
         assert_eq!(error(r#"{"resourceType":"Patient","id":7}"#), InvalidResource::Head);
         assert_eq!(error(r#"{"resourceType":"Patient","id":"a","id":"b"}"#), InvalidResource::Head);
         assert_eq!(error(r#"{"resourceType":"../etc"}"#), InvalidResource::Type);
-        assert_eq!(error(&"[".repeat(100_000)), InvalidResource::Nesting);
+        let nested = format!(
+            r#"{{"resourceType":"Basic","x":{}{}}}"#,
+            "[".repeat(100_000),
+            "]".repeat(100_000)
+        );
+        assert_eq!(error(&nested), InvalidResource::Nesting);
+        assert!(matches!(error(&"[".repeat(100_000)), InvalidResource::Json { .. }));
+        assert_eq!(error("[]"), InvalidResource::Head);
+    }
+
+    #[test]
+    fn a_name_written_with_escapes_is_read_as_what_it_says() {
+        let json = r#"{"resource\u0054ype":"Bas\u0069c","id":"\u0061"}"#;
+        let resource = Resource::parse(json.as_bytes()).expect("it is a resource");
+        assert_eq!((resource.resource_type(), resource.id()), ("Basic", Some("a")));
     }
 
     #[test]

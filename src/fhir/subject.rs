@@ -1,24 +1,26 @@
 //! Whom a resource is about.
 
-use serde::Deserialize;
+use std::borrow::Cow;
 
-use super::{InvalidResource, Resource};
+use super::{Element, Resource};
 
 /// The references by which a resource says whose it is: `subject`, `patient`, `beneficiary`, and
 /// what stands for them in a few types (FHIR R4 Patient compartment, primary elements only).
-pub fn subject_references(resource: &Resource) -> Result<Vec<String>, InvalidResource> {
-    let subjects: Subjects = resource.read()?;
+pub fn subject_references(resource: &Resource) -> Vec<Cow<'_, str>> {
+    let head = resource.head();
     let person = match resource.resource_type() {
-        "Task" => subjects.task_for,
-        "ResearchSubject" => subjects.individual,
+        "Task" => Some("for"),
+        "ResearchSubject" => Some("individual"),
         _ => None,
     };
-    Ok([subjects.subject, subjects.patient, subjects.beneficiary, person]
+    ["subject", "patient", "beneficiary"]
         .into_iter()
-        .flatten()
-        .flat_map(OneOrMany::into_vec)
-        .filter_map(|told| told.reference)
-        .collect())
+        .chain(person)
+        .filter_map(|name| head.field(name))
+        .flat_map(Element::items)
+        // What is told and cannot be read leads to nobody, rather than going unnoticed.
+        .filter_map(|told| Some(told.field("reference")?.text().unwrap_or_default()))
+        .collect()
 }
 
 /// Whether resources of this type belong to a patient, and so must say whose they are.
@@ -84,47 +86,13 @@ const PATIENT_DATA: &[&str] = &[
     "VisionPrescription",
 ];
 
-#[derive(Deserialize)]
-struct Subjects {
-    subject: Option<OneOrMany>,
-    patient: Option<OneOrMany>,
-    beneficiary: Option<OneOrMany>,
-    #[serde(rename = "for")]
-    task_for: Option<OneOrMany>,
-    individual: Option<OneOrMany>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    One(Told),
-    Many(Vec<Told>),
-    // An element of the same name and another shape, such as a coded `patient` of no compartment.
-    Other(serde::de::IgnoredAny),
-}
-
-impl OneOrMany {
-    fn into_vec(self) -> Vec<Told> {
-        match self {
-            Self::One(told) => vec![told],
-            Self::Many(told) => told,
-            Self::Other(_) => Vec::new(),
-        }
-    }
-}
-
-#[derive(Deserialize)]
-struct Told {
-    reference: Option<String>,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn check(json: &str, expected: &[&str]) {
         let resource = Resource::parse(json.as_bytes()).expect("well-formed");
-        assert_eq!(subject_references(&resource).expect("readable"), expected);
+        assert_eq!(subject_references(&resource), expected);
     }
 
     #[test]

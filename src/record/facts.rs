@@ -1,17 +1,16 @@
 //! Groups of resources that tell one fact, over everything that was sent.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{collections::BTreeSet, hash::BuildHasher as _};
 
-use foldhash::{HashMap, HashMapExt};
+use foldhash::{HashMap, HashMapExt, fast::FixedState};
 
 use super::{
     RecordIssueKind,
-    element::Element,
     grouping::{Ties, group, no_ties},
     intake::{Intake, Told},
-    same_fact::{Fact, LinkView, Resolve, Rule, Verdict, rule},
+    same_fact::{Fact, LinkView, Rule, Verdict, rule},
+    targets::Targets,
 };
-use crate::fhir::Reference;
 
 /// Pairs of one code that are compared at most. Beyond it (2,000 readings that one moment cannot
 /// tell apart) the code's resources stay apart, and the record says so.
@@ -28,8 +27,8 @@ pub(super) struct Facts {
 }
 
 /// Finds the facts, types that others link to first.
-pub(super) fn find_facts(intake: &Intake) -> Facts {
-    let finder = Finder::new(intake);
+pub(super) fn find_facts(intake: &Intake, targets: &Targets<'_>) -> Facts {
+    let finder = Finder { intake, targets };
     let mut known = Known::new(intake);
     let mut facts =
         Facts { groups: Vec::new(), opposed: BTreeSet::new(), unbounded: BTreeSet::new() };
@@ -106,27 +105,12 @@ impl LinkView for Known {
     }
 }
 
-struct Finder<'a> {
+struct Finder<'f, 'a> {
     intake: &'a Intake,
-    /// Member, type and original id to place.
-    places: HashMap<(u16, &'a str, &'a str), u32>,
+    targets: &'f Targets<'a>,
 }
 
-impl<'a> Finder<'a> {
-    fn new(intake: &'a Intake) -> Self {
-        let mut places = HashMap::with_capacity(intake.told.len());
-        for (place, told) in intake.told.iter().enumerate() {
-            let Some(id) = told.resource.id() else { continue };
-            let has_the_id = !super::gateway_id::is_hashed(&told.gateway_id);
-            let key = (told.member, told.resource.resource_type(), id);
-            // Of two under one id, references lead to the one that has it.
-            if has_the_id || !places.contains_key(&key) {
-                places.insert(key, place as u32);
-            }
-        }
-        Self { intake, places }
-    }
-
+impl<'a> Finder<'_, 'a> {
     fn told(&self, place: u32) -> Option<&'a Told> {
         self.intake.told.get(place as usize)
     }
@@ -140,70 +124,65 @@ impl<'a> Finder<'a> {
     ) -> Vec<Vec<u32>> {
         let atoms = self.atoms(places);
         let read: Vec<(u32, u16, Fact<'a>)> = atoms
-            .keys()
+            .firsts
+            .iter()
             .filter_map(|place| {
                 let told = self.told(*place)?;
-                let resolver = Resolver { finder: self, member: told.member };
-                Some((*place, told.member, Fact::read(told.resource.json(), rule, &resolver)))
+                let resolver = self.targets.seen_by(told.member);
+                Some((*place, told.member, Fact::read(told.resource.head(), rule, &resolver)))
             })
             .collect();
         let ties = ties(&read, known, facts);
         let member_of =
             |place: u32| known.member_of.get(place as usize).copied().unwrap_or(u16::MAX);
-        let mut groups: Vec<Vec<u32>> = group(&ties, member_of);
-        let grouped: BTreeSet<u32> = groups.iter().flatten().copied().collect();
-        groups.extend(atoms.keys().filter(|atom| !grouped.contains(atom)).map(|atom| vec![*atom]));
-        for group in &mut groups {
-            let all: Vec<u32> =
-                group.iter().filter_map(|atom| atoms.get(atom)).flatten().copied().collect();
-            *group = all;
-            group.sort_unstable();
-        }
-        groups.retain(|group| group.len() > 1);
-        groups
+        atoms.unfold(group(&ties, member_of))
     }
 
     /// Resources of one member that are identical in everything but id and meta, under the first.
-    fn atoms(&self, places: std::ops::Range<usize>) -> BTreeMap<u32, Vec<u32>> {
-        let mut atoms: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-        let mut by_content: HashMap<(u16, u64), Vec<u32>> = HashMap::new();
+    fn atoms(&self, places: std::ops::Range<usize>) -> Atoms {
+        let mut atoms = Atoms { firsts: Vec::with_capacity(places.len()), twins: HashMap::new() };
+        let mut by_content: HashMap<(u16, u64), u32> = HashMap::with_capacity(places.len());
         for place in places {
             let Some(told) = self.intake.told.get(place) else { continue };
             let place = place as u32;
-            let alike = by_content.entry((told.member, told.content_hash)).or_default();
-            let twin = alike.iter().find(|other| {
-                self.told(**other).is_some_and(|other| content(other) == content(told))
-            });
-            if let Some(twin) = twin {
-                atoms.entry(*twin).or_default().push(place);
+            let first = *by_content.entry((told.member, told.content_hash)).or_insert(place);
+            // Contents of one hash that differ stay apart, but for a third that is like the second:
+            // then there is one more single fact.
+            let is_twin = first != place
+                && self.told(first).is_some_and(|first| content(first) == content(told));
+            if is_twin {
+                atoms.twins.entry(first).or_insert_with(|| vec![first]).push(place);
             } else {
-                alike.push(place);
-                atoms.insert(place, vec![place]);
+                atoms.firsts.push(place);
             }
         }
         atoms
     }
 }
 
-struct Resolver<'f, 'a> {
-    finder: &'f Finder<'a>,
-    member: u16,
+/// Resources that are compared, and those that are identical to one of them.
+struct Atoms {
+    firsts: Vec<u32>,
+    /// The first of each, to it and all that are like it.
+    twins: HashMap<u32, Vec<u32>>,
 }
 
-impl<'a> Resolve<'a> for Resolver<'_, 'a> {
-    fn resource(&self, from: Element<'a>, reference: &str) -> Option<Element<'a>> {
-        if let Reference::Contained(id) = Reference::parse(reference) {
-            let contained = from.field("contained")?;
-            return contained.items().find(|inner| inner.text_of("id").as_deref() == Some(id));
-        }
-        let told = self.finder.told(self.place(reference)?)?;
-        Some(Element::new(told.resource.json()))
-    }
-
-    fn place(&self, reference: &str) -> Option<u32> {
-        let sender = self.finder.intake.members.get(usize::from(self.member))?;
-        let (kind, id) = Reference::parse(reference).on_server(&sender.base_url)?;
-        self.finder.places.get(&(self.member, kind, id)).copied()
+impl Atoms {
+    /// Groups of atoms as groups of resources.
+    fn unfold(mut self, groups: Vec<Vec<u32>>) -> Vec<Vec<u32>> {
+        let mut unfolded: Vec<Vec<u32>> = groups
+            .into_iter()
+            .map(|group| {
+                let all = group
+                    .into_iter()
+                    .flat_map(|atom| self.twins.remove(&atom).unwrap_or_else(|| vec![atom]));
+                let mut all: Vec<u32> = all.collect();
+                all.sort_unstable();
+                all
+            })
+            .collect();
+        unfolded.extend(self.twins.into_values());
+        unfolded
     }
 }
 
@@ -211,6 +190,7 @@ impl<'a> Resolve<'a> for Resolver<'_, 'a> {
 fn ties<'a>(read: &[(u32, u16, Fact<'a>)], known: &Known, facts: &mut Facts) -> Ties {
     let mut ties = no_ties();
     let mut compared: foldhash::HashSet<(u32, u32)> = foldhash::HashSet::default();
+    let mut opposed = Vec::new();
     let mut compare = |a: &(u32, u16, Fact<'a>), b: &(u32, u16, Fact<'a>)| {
         let pair = (a.0.min(b.0), a.0.max(b.0));
         if a.1 == b.1 || !compared.insert(pair) {
@@ -221,57 +201,69 @@ fn ties<'a>(read: &[(u32, u16, Fact<'a>)], known: &Known, facts: &mut Facts) -> 
             Verdict::Same(evidence) => {
                 ties.insert(pair, evidence);
             }
-            Verdict::Opposed => {
-                facts.opposed.insert(pair);
-            }
+            Verdict::Opposed => opposed.push(pair),
         }
     };
-    let mut by_identifier: HashMap<(&str, &str), Vec<usize>> = HashMap::new();
-    let mut by_code: HashMap<(&str, &str), Vec<usize>> = HashMap::new();
-    for (i, (_, _, fact)) in read.iter().enumerate() {
-        for id in &fact.identifiers {
-            by_identifier.entry((&id.system, &id.value)).or_default().push(i);
-        }
+    let always = |_: &Fact<'a>| (i64::MIN, i64::MAX);
+    let by_identifier = buckets(read, |fact, hashes| {
+        hashes.extend(fact.identifiers.iter().map(|id| hash(&id.system, &id.value)));
+    });
+    let by_code = buckets(read, |fact, hashes| {
         if fact.has_content_key() {
-            for code in &fact.codes {
-                by_code.entry((&code.system, &code.code)).or_default().push(i);
-            }
+            hashes.extend(fact.codes.iter().map(|code| hash(&code.system, &code.code)));
         }
-    }
-    let everywhere = |list: &[usize]| list.iter().map(|i| (i64::MIN, i64::MAX, *i)).collect();
-    let when = |list: &[usize]| {
-        let mut spans: Vec<(i64, i64, usize)> = list
+    });
+    let mut take = |bucket: &[(u64, u32)], window: &dyn Fn(&Fact<'a>) -> (i64, i64)| {
+        let mut spans: Vec<(i64, i64, u32)> = bucket
             .iter()
-            .filter_map(|i| read.get(*i).map(|(_, _, fact)| (fact, *i)))
-            .map(|(fact, i)| (fact.window().0, fact.window().1, i))
+            .filter_map(|(_, i)| Some((read.get(*i as usize)?, *i)))
+            .map(|((_, _, fact), i)| {
+                let (from, to) = window(fact);
+                (from, to, i)
+            })
             .collect();
         spans.sort_unstable();
-        spans
-    };
-    let buckets: Vec<Vec<(i64, i64, usize)>> = by_identifier
-        .values()
-        .map(|list| everywhere(list))
-        .chain(by_code.values().map(|list| when(list)))
-        .filter(|bucket| bucket.len() > 1)
-        .collect();
-    for bucket in buckets {
-        let Some(pairs) = overlapping(&bucket) else {
-            let kind = bucket.first().and_then(|(_, _, i)| read.get(*i));
-            let kind = kind.map_or("", |(_, _, fact)| fact.rule.resource_type);
+        let Some(pairs) = overlapping(&spans) else {
+            let kind = read.first().map_or("", |(_, _, fact)| fact.rule.resource_type);
             facts.unbounded.insert((RecordIssueKind::TooManyToCompare, kind.to_owned()));
-            continue;
+            return;
         };
         for (i, j) in pairs {
-            if let (Some(a), Some(b)) = (read.get(i), read.get(j)) {
+            if let (Some(a), Some(b)) = (read.get(i as usize), read.get(j as usize)) {
                 compare(a, b);
             }
         }
+    };
+    for bucket in by_identifier.chunk_by(|a, b| a.0 == b.0).filter(|bucket| bucket.len() > 1) {
+        take(bucket, &always);
     }
+    for bucket in by_code.chunk_by(|a, b| a.0 == b.0).filter(|bucket| bucket.len() > 1) {
+        take(bucket, &|fact| fact.window());
+    }
+    facts.opposed.extend(opposed);
     ties
 }
 
+/// What of `read` has one hash stands side by side. Two texts of one hash only cost a comparison.
+fn buckets<'a>(
+    read: &[(u32, u16, Fact<'a>)],
+    hashes_of: impl Fn(&Fact<'a>, &mut Vec<u64>),
+) -> Vec<(u64, u32)> {
+    let (mut all, mut hashes) = (Vec::with_capacity(read.len()), Vec::new());
+    for (i, (_, _, fact)) in read.iter().enumerate() {
+        hashes_of(fact, &mut hashes);
+        all.extend(hashes.drain(..).map(|hash| (hash, i as u32)));
+    }
+    all.sort_unstable();
+    all
+}
+
+fn hash(system: &str, value: &str) -> u64 {
+    FixedState::default().hash_one((system, value))
+}
+
 /// Pairs whose spans overlap, of spans sorted by their start; `None` beyond the bound.
-fn overlapping(spans: &[(i64, i64, usize)]) -> Option<Vec<(usize, usize)>> {
+fn overlapping(spans: &[(i64, i64, u32)]) -> Option<Vec<(u32, u32)>> {
     let mut pairs = Vec::new();
     for (at, (_, end, i)) in spans.iter().enumerate() {
         for (start, _, j) in spans.iter().skip(at + 1) {
@@ -289,7 +281,9 @@ fn overlapping(spans: &[(i64, i64, usize)]) -> Option<Vec<(usize, usize)>> {
 
 /// Everything a resource says but its id and meta, in order of name.
 fn content(told: &Told) -> Vec<(std::borrow::Cow<'_, str>, &str)> {
-    let mut fields: Vec<_> = Element::new(told.resource.json())
+    let mut fields: Vec<_> = told
+        .resource
+        .head()
         .fields()
         .filter(|(name, _)| name != "id" && name != "meta")
         .map(|(name, value)| (name, value.raw()))

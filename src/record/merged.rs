@@ -1,11 +1,11 @@
 //! The record as it is handed out.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     Conflict, MergeContext, RecordIssue,
     facts::Facts,
-    intake::Intake,
+    intake::{Intake, Told},
     own_resources::{detected_issue, linkage, provenances},
 };
 use crate::domain::MemberCode;
@@ -25,13 +25,11 @@ pub struct MergedRecord {
 #[derive(Clone)]
 pub struct Original {
     /// Its type.
-    pub resource_type: String,
+    pub resource_type: Arc<str>,
     /// Its id in the exchange: `<member>.<original id>`.
     pub gateway_id: String,
     /// Whose it is.
     pub member: MemberCode,
-    /// Its id at the member, where it has one.
-    pub source_id: Option<String>,
     /// Its JSON.
     pub json: String,
     /// Its part in the record.
@@ -230,48 +228,62 @@ pub(super) fn first_original(intake: Intake) -> Option<Original> {
 
 fn originals(intake: Intake, roles: &[Role]) -> Vec<Original> {
     let members = intake.members;
-    intake
-        .told
-        .into_iter()
-        .zip(roles)
-        .filter_map(|(told, role)| {
-            Some(Original {
-                resource_type: told.resource.resource_type().to_owned(),
-                gateway_id: told.gateway_id,
-                member: members.get(usize::from(told.member))?.code.clone(),
-                source_id: told.resource.id().map(str::to_owned),
-                json: told.json,
-                role: *role,
-            })
-        })
-        .collect()
+    // In order of type: one allocation a type.
+    let mut kind: Arc<str> = Arc::from("");
+    let mut all = Vec::with_capacity(intake.told.len());
+    for (told, role) in intake.told.into_iter().zip(roles) {
+        let Some(member) = members.get(usize::from(told.member)) else { continue };
+        if *kind != *told.resource.resource_type() {
+            kind = Arc::from(told.resource.resource_type());
+        }
+        all.push(Original {
+            resource_type: Arc::clone(&kind),
+            gateway_id: told.gateway_id,
+            member: member.code.clone(),
+            json: told.json,
+            role: *role,
+        });
+    }
+    all
 }
 
 fn counts(intake: &Intake, roles: &[Role]) -> Vec<Count> {
-    let mut counts: BTreeMap<(u16, &str), Count> = BTreeMap::new();
-    let told = intake.told.iter().zip(roles).map(|(told, role)| {
-        let single = u64::from(*role == Role::Single);
-        ((told.member, told.resource.resource_type()), [1, 0, single, 1 - single])
-    });
-    let again = intake.repeated.iter().map(|((member, resource_type), times)| {
-        ((*member, resource_type.as_str()), [*times, *times, 0, 0])
-    });
-    for ((member, resource_type), [received, repeated, single, grouped]) in told.chain(again) {
-        let Some(sender) = intake.members.get(usize::from(member)) else { continue };
-        let count = counts.entry((member, resource_type)).or_insert_with(|| Count {
-            member: sender.code.clone(),
-            resource_type: resource_type.to_owned(),
-            received: 0,
-            repeated: 0,
-            single: 0,
-            grouped: 0,
-        });
-        count.received += received;
-        count.repeated += repeated;
-        count.single += single;
-        count.grouped += grouped;
+    let mut counts: BTreeMap<(u16, &str), [u64; 4]> = BTreeMap::new();
+    let places: Vec<(&Told, Role)> = intake.told.iter().zip(roles.iter().copied()).collect();
+    for chunk in
+        places.chunk_by(|(a, _), (b, _)| a.resource.resource_type() == b.resource.resource_type())
+    {
+        let mut of_members = vec![[0_u64; 4]; intake.members.len()];
+        for (told, role) in chunk {
+            if let Some(count) = of_members.get_mut(usize::from(told.member)) {
+                let single = u64::from(*role == Role::Single);
+                count[0] += 1;
+                count[2] += single;
+                count[3] += 1 - single;
+            }
+        }
+        let kind = chunk.first().map_or("", |(told, _)| told.resource.resource_type());
+        for (member, count) in of_members.into_iter().enumerate().filter(|(_, one)| one[0] > 0) {
+            counts.insert((member as u16, kind), count);
+        }
     }
-    counts.into_values().collect()
+    for ((member, kind), times) in &intake.repeated {
+        let count = counts.entry((*member, kind)).or_default();
+        count[0] += times;
+        count[1] += times;
+    }
+    let count =
+        |((member, kind), [received, repeated, single, grouped]): ((u16, &str), [u64; 4])| {
+            Some(Count {
+                member: intake.members.get(usize::from(member))?.code.clone(),
+                resource_type: kind.to_owned(),
+                received,
+                repeated,
+                single,
+                grouped,
+            })
+        };
+    counts.into_iter().filter_map(count).collect()
 }
 
 fn mappings(intake: &Intake) -> Vec<IdMapping> {

@@ -7,7 +7,6 @@
 //! member's answer was split, change no byte of it. `docs/record.md` states the rules.
 
 mod conflict;
-mod element;
 mod facts;
 mod gateway_id;
 mod grouping;
@@ -18,6 +17,7 @@ mod redact;
 mod representative;
 mod rewrite;
 mod same_fact;
+mod targets;
 
 use std::fmt;
 
@@ -25,8 +25,10 @@ use time::OffsetDateTime;
 
 pub use conflict::{Conflict, ConflictKind, Danger};
 pub use gateway_id::{gateway_id, is_hashed};
+pub use intake::TakenIn;
 pub use merged::{Count, Entry, IdMapping, MergedRecord, Original, OwnResource, Role};
 pub use redact::releases;
+use targets::Targets;
 
 use crate::{
     domain::{EnterpriseId, MemberCode},
@@ -96,10 +98,17 @@ pub enum RecordIssueKind {
 
 /// Merges the answers of several members about one person.
 pub fn merge(context: &MergeContext, answers: Vec<MemberAnswer>) -> MergedRecord {
-    let intake = intake::take_in(context.person, answers);
-    let facts = facts::find_facts(&intake);
+    let taken = answers.into_iter().map(|answer| TakenIn::new(context.person, answer));
+    merge_taken_in(context, taken.collect())
+}
+
+/// As [`merge`], of answers that were taken in when they came.
+pub fn merge_taken_in(context: &MergeContext, answers: Vec<TakenIn>) -> MergedRecord {
+    let intake = intake::all_together(context.person, answers);
+    let targets = Targets::of(&intake);
+    let facts = facts::find_facts(&intake, &targets);
     let representatives = representative::choose(&intake, &facts.groups);
-    let conflicts = conflict::find_conflicts(&intake, &facts);
+    let conflicts = conflict::find_conflicts(&intake, &facts, &targets);
     merged::compose(context, intake, facts, &representatives, conflicts)
 }
 
@@ -115,7 +124,7 @@ pub fn rewrite_one(person: EnterpriseId, answer: &MemberAnswer, resource: &Resou
         patient_ids: answer.patient_ids.clone(),
         resources: vec![resource.clone()],
     };
-    let intake = intake::take_in(person, vec![one]);
+    let intake = intake::all_together(person, vec![TakenIn::new(person, one)]);
     merged::first_original(intake)
         .unwrap_or_else(|| unreachable!("an intake holds every resource it was given"))
 }

@@ -2,10 +2,8 @@
 
 use std::cmp::Reverse;
 
-use super::{
-    element::Element,
-    intake::{Intake, Told, last_updated},
-};
+use super::intake::{Intake, Told, last_updated};
+use crate::fhir::{Element, Head};
 
 /// The place of each group's representative.
 ///
@@ -20,7 +18,7 @@ pub(super) fn choose(intake: &Intake, groups: &[Vec<u32>]) -> Vec<u32> {
             .min_by_key(|(place, told)| {
                 let standing = standing(told);
                 let updated = last_updated(&told.resource);
-                (standing, Reverse(told.elements), Reverse(updated), told.member, *place)
+                (standing, Reverse(told.resource.elements()), Reverse(updated), told.member, *place)
             })
             .map_or(0, |(place, _)| place)
     };
@@ -30,7 +28,7 @@ pub(super) fn choose(intake: &Intake, groups: &[Vec<u32>]) -> Vec<u32> {
 /// Rank of a telling by its status, best first (FHIR R4 `observation-status`,
 /// `diagnostic-report-status`, `condition-ver-status`, and the statuses of other types).
 fn standing(told: &Told) -> u8 {
-    let resource = Element::new(told.resource.json());
+    let resource = told.resource.head();
     if is_entered_in_error(resource) {
         return 3;
     }
@@ -42,7 +40,7 @@ fn standing(told: &Told) -> u8 {
 }
 
 /// Whether its source withdrew it.
-pub(super) fn is_entered_in_error(resource: Element<'_>) -> bool {
+pub(super) fn is_entered_in_error(resource: Head<'_>) -> bool {
     const WITHDRAWN: &str = "entered-in-error";
     let status = resource.text_of("status");
     status.as_deref() == Some(WITHDRAWN)

@@ -1,33 +1,17 @@
 //! Ids and references of one resource rewritten to the gateway's, every other byte kept.
 //!
-//! One pass over the raw JSON copies it and splices in four things: the top-level `id`,
-//! `meta.source`, every `reference`, and every attachment `url` on the member's own server.
+//! Four things are spliced into the raw JSON, at the places that its outline tells: the top-level
+//! `id`, `meta.source`, every `reference`, and every attachment `url` on the member's own server.
 //! `#contained` references, `urn:` and other servers are left as they are. A Bundle is rewritten
 //! only at its top: the references inside a document are resolved inside it (FHIR R4 §2.36.4).
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap, ops::Range};
 
-use super::{
-    element::{Element, Head, is_space, skip_space, string_end, unescape},
-    gateway_id::{gateway_id, is_hashed},
-};
+use super::gateway_id::{gateway_id, is_hashed};
 use crate::{
     domain::{EnterpriseId, MemberCode},
-    fhir::Reference,
+    fhir::{Element, Reference, Resource},
 };
-
-/// Elements of type Attachment in R4. The `url` of an extension is no link.
-const ATTACHMENTS: &[&str] = &[
-    "attachment",
-    "content",
-    "contentAttachment",
-    "data",
-    "image",
-    "photo",
-    "presentedForm",
-    "sourceAttachment",
-    "valueAttachment",
-];
 
 /// Where a resource comes from, and whose it is.
 pub(super) struct Origin<'a> {
@@ -41,194 +25,107 @@ pub(super) struct Origin<'a> {
 /// A rewritten resource.
 pub(super) struct Rewritten {
     pub(super) json: String,
-    /// How many elements it states, however deep: the measure of completeness.
-    pub(super) elements: u32,
     /// Targets whose gateway id holds a hash: gateway id to type and original id.
     pub(super) hashed: BTreeMap<String, (String, String)>,
 }
 
 /// Rewrites one resource to its gateway id.
-pub(super) fn rewrite(
-    json: &str,
-    head: &Head<'_>,
-    resource_type: &str,
+pub(super) fn rewrite(resource: &Resource, id: &str, origin: &Origin<'_>) -> Rewritten {
+    let mut hashed = BTreeMap::new();
+    let mut splices = Vec::with_capacity(8);
+    own_elements(resource, id, origin, &mut splices);
+    if resource.resource_type() != "Bundle" {
+        let links = resource.links().filter_map(|link| {
+            let target = origin.target(&link.text()?, &mut hashed)?;
+            Some((link.range(), Cow::Owned(quoted(&target))))
+        });
+        splices.extend(links);
+    }
+    splices.sort_by_key(|(at, _)| (at.start, at.end));
+    Rewritten { json: spliced(resource.json(), &splices), hashed }
+}
+
+/// Bytes of the JSON, and what stands there instead.
+type Splice<'a> = (Range<usize>, Cow<'a, str>);
+
+/// What the top level says of itself: `id` and `meta.source`, added where it lacks them.
+fn own_elements<'a>(
+    resource: &Resource,
     id: &str,
-    origin: &Origin<'_>,
-) -> Rewritten {
-    let mut writer = Writer::new(json, id, origin);
-    writer.opening(head);
-    writer.walk(resource_type == "Bundle");
-    writer.finish()
+    origin: &'a Origin<'_>,
+    splices: &mut Vec<Splice<'a>>,
+) {
+    let json = resource.json();
+    let (id, source) = (quoted(id), quoted(origin.base_url));
+    let mut added = String::new();
+    if resource.field_ranges("id").next().is_none() {
+        added.extend(["\"id\":", &id, ","]);
+    }
+    for at in resource.field_ranges("id") {
+        splices.push((at, Cow::Owned(id.clone())));
+    }
+    for at in resource.source_ranges() {
+        splices.push((at, Cow::Owned(source.clone())));
+    }
+    let mut metas = resource.field_ranges("meta").peekable();
+    if metas.peek().is_none() {
+        added.extend(["\"meta\":{\"source\":", &source, "},"]);
+    }
+    for at in metas {
+        let told = json.get(at.clone()).unwrap_or_default();
+        if told == "null" {
+            splices.push((at, Cow::Owned(format!("{{\"source\":{source}}}"))));
+        } else if told.starts_with('{') && Element::new(told).field("source").is_none() {
+            let is_empty = told.trim_start_matches('{').trim_start().starts_with('}');
+            let comma = if is_empty { "" } else { "," };
+            let inside = at.start + 1;
+            splices.push((inside..inside, Cow::Owned(format!("\"source\":{source}{comma}"))));
+        }
+        // A shape that FHIR does not know is left alone.
+    }
+    if !added.is_empty() {
+        splices.push((1..1, Cow::Owned(added)));
+    }
 }
 
-struct Writer<'a> {
-    json: &'a str,
-    id: &'a str,
-    origin: &'a Origin<'a>,
-    out: String,
-    copied: usize,
-    elements: u32,
-    hashed: BTreeMap<String, (String, String)>,
+fn spliced(json: &str, splices: &[Splice<'_>]) -> String {
+    let added: usize = splices.iter().map(|(_, by)| by.len()).sum();
+    let mut out = String::with_capacity(json.len() + added);
+    let mut copied = 0;
+    for (at, by) in splices {
+        out.push_str(json.get(copied..at.start).unwrap_or_default());
+        out.push_str(by);
+        copied = at.end;
+    }
+    out.push_str(json.get(copied..).unwrap_or_default());
+    out
 }
 
-/// An open object or array: the name under which it stands.
-struct Level<'a> {
-    name: Cow<'a, str>,
-    is_object: bool,
-}
-
-impl<'a> Writer<'a> {
-    fn new(json: &'a str, id: &'a str, origin: &'a Origin<'a>) -> Self {
-        let out = String::with_capacity(json.len() + json.len() / 8 + 256);
-        Self { json, id, origin, out, copied: 0, elements: 0, hashed: BTreeMap::new() }
-    }
-
-    /// Adds what the top level lacks, right after its brace.
-    fn opening(&mut self, head: &Head<'_>) {
-        let Some(brace) = self.json.find('{') else { return };
-        let mut added = String::new();
-        if head.field("id").is_none() {
-            added.extend(["\"id\":", &quoted(self.id), ","]);
-        }
-        if head.field("meta").is_none() {
-            added.extend(["\"meta\":{\"source\":", &quoted(self.origin.base_url), "},"]);
-        }
-        if !added.is_empty() {
-            self.splice(brace + 1, brace + 1, &added);
-        }
-    }
-
-    fn walk(&mut self, top_only: bool) {
-        let json = self.json;
-        let bytes = json.as_bytes();
-        let mut open: Vec<Level<'a>> = Vec::with_capacity(16);
-        let mut name: Cow<'a, str> = Cow::Borrowed("");
-        let mut i = 0;
-        while let Some(byte) = bytes.get(i) {
-            match byte {
-                b'{' | b'[' => {
-                    let level = Level { name: std::mem::take(&mut name), is_object: *byte == b'{' };
-                    // Items of an array stand under the array's own name.
-                    let level = match open.last() {
-                        Some(parent) if !parent.is_object => {
-                            Level { name: parent.name.clone(), ..level }
-                        }
-                        _ => level,
-                    };
-                    open.push(level);
-                    i += 1;
-                }
-                b'}' | b']' => {
-                    open.pop();
-                    i += 1;
-                }
-                b'"' => {
-                    let end = string_end(bytes, i);
-                    let after = skip_space(bytes, end);
-                    let in_object = open.last().is_some_and(|level| level.is_object);
-                    if !in_object || bytes.get(after) != Some(&b':') {
-                        i = end;
-                        continue;
-                    }
-                    self.elements += 1;
-                    let key = json.get(i + 1..end.saturating_sub(1)).unwrap_or_default();
-                    name = unescape(key).unwrap_or_default();
-                    i = self.value(&open, &name, skip_space(bytes, after + 1), top_only);
-                }
-                _ => i += 1,
-            }
-        }
-    }
-
-    /// Looks at the value of `name` at `at`; says where the walk goes on.
-    fn value(&mut self, open: &[Level<'a>], name: &str, at: usize, top_only: bool) -> usize {
-        let bytes = self.json.as_bytes();
-        let top = open.len() == 1;
-        if top && name == "id" {
-            return self.replace(at, &quoted(self.id));
-        }
-        if top && name == "meta" {
-            return self.meta(at);
-        }
-        let parent = open.last().map_or("", |level| &level.name);
-        if open.len() == 2 && parent == "meta" && name == "source" {
-            return self.replace(at, &quoted(self.origin.base_url));
-        }
-        if bytes.get(at) != Some(&b'"') {
-            return at;
-        }
-        let end = string_end(bytes, at);
-        let is_link = match name {
-            "reference" => true,
-            "url" => ATTACHMENTS.contains(&parent),
-            _ => false,
-        };
-        if is_link && !top_only {
-            let told = self.json.get(at + 1..end.saturating_sub(1)).and_then(unescape);
-            if let Some(target) = told.and_then(|told| self.target(&told)) {
-                self.splice(at, end, &quoted(&target));
-            }
-        }
-        end
-    }
-
-    fn meta(&mut self, at: usize) -> usize {
-        let source = quoted(self.origin.base_url);
-        let rest = self.json.get(at..).unwrap_or_default();
-        if !rest.starts_with('{') {
-            // `"meta": null`, or a shape that FHIR does not know: the latter is left alone.
-            let object = format!("{{\"source\":{source}}}");
-            return if rest.starts_with("null") { self.replace(at, &object) } else { at };
-        }
-        if Element::new(rest).field("source").is_none() {
-            let inside = at + 1;
-            let first = skip_space(self.json.as_bytes(), inside);
-            let comma = if self.json.as_bytes().get(first) == Some(&b'}') { "" } else { "," };
-            self.splice(inside, inside, &format!("\"source\":{source}{comma}"));
-        }
-        at
-    }
-
+impl Origin<'_> {
     /// The gateway's reference for a member's, where it leads to that member.
-    fn target(&mut self, told: &str) -> Option<String> {
-        let (resource_type, id) = Reference::parse(told).on_server(self.origin.base_url)?;
-        if resource_type == "Patient" && self.origin.patient_ids.iter().any(|own| own == id) {
-            return Some(format!("Patient/{}", self.origin.person));
+    fn target(
+        &self,
+        told: &str,
+        hashed: &mut BTreeMap<String, (String, String)>,
+    ) -> Option<String> {
+        let (resource_type, id) = Reference::parse(told).on_server(self.base_url)?;
+        if resource_type == "Patient" && self.patient_ids.iter().any(|own| own == id) {
+            return Some(format!("Patient/{}", self.person));
         }
-        let gateway = gateway_id(self.origin.member, resource_type, id);
+        let gateway = gateway_id(self.member, resource_type, id);
+        let target = format!("{resource_type}/{gateway}");
         if is_hashed(&gateway) {
-            self.hashed.insert(gateway.clone(), (resource_type.to_owned(), id.to_owned()));
+            hashed.insert(gateway, (resource_type.to_owned(), id.to_owned()));
         }
-        Some(format!("{resource_type}/{gateway}"))
-    }
-
-    /// Replaces a scalar at `at`; says where it ended.
-    fn replace(&mut self, at: usize, by: &str) -> usize {
-        let bytes = self.json.as_bytes();
-        let end = if bytes.get(at) == Some(&b'"') {
-            string_end(bytes, at)
-        } else {
-            let stop = |b: &u8| matches!(b, b',' | b'}') || is_space(char::from(*b));
-            bytes.iter().skip(at).position(stop).map_or(bytes.len(), |length| at + length)
-        };
-        self.splice(at, end, by);
-        end
-    }
-
-    fn splice(&mut self, from: usize, to: usize, by: &str) {
-        self.out.push_str(self.json.get(self.copied..from).unwrap_or_default());
-        self.out.push_str(by);
-        self.copied = to;
-    }
-
-    fn finish(mut self) -> Rewritten {
-        self.out.push_str(self.json.get(self.copied..).unwrap_or_default());
-        Rewritten { json: self.out, elements: self.elements, hashed: self.hashed }
+        Some(target)
     }
 }
 
 /// A JSON string.
 pub(super) fn quoted(text: &str) -> String {
+    if text.bytes().all(|b| b >= 0x20 && b != b'"' && b != b'\\') {
+        return format!("\"{text}\"");
+    }
     serde_json::Value::from(text).to_string()
 }
 
@@ -245,8 +142,8 @@ mod tests {
             patient_ids: &patient_ids,
             person: EnterpriseId::from_u128(1),
         };
-        let kind = Element::new(json).text_of("resourceType").expect("a type");
-        let rewritten = rewrite(json, &Head::new(json), &kind, "m.1", &origin);
+        let resource = Resource::parse(json.as_bytes()).expect("a resource");
+        let rewritten = rewrite(&resource, "m.1", &origin);
         assert_eq!(rewritten.json, expected);
         serde_json::from_str::<serde::de::IgnoredAny>(&rewritten.json).expect("still JSON");
     }

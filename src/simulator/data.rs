@@ -293,8 +293,8 @@ impl MemberData {
         if resource.resource_type() == "Patient" {
             return BTreeSet::from([no]);
         }
-        // Its JSON was read once already; what has another shape than FHIR's is about nobody.
-        let told = subject_references(resource).unwrap_or_default();
+        // What has another shape than FHIR's is about nobody.
+        let told = subject_references(resource);
         told.iter()
             .filter_map(|reference| match Reference::parse(reference) {
                 Reference::Relative { resource_type: "Patient", id } => self.find("Patient", id),

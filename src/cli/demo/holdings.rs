@@ -105,14 +105,15 @@ impl Holdings {
             member.patients.push(SourcePatient { id, local_id, resource });
             return Ok(());
         }
-        let owner = subject_references(&resource)?.iter().find_map(|reference| {
-            match Reference::parse(reference) {
-                Reference::Relative { resource_type: "Patient", id } => {
-                    Some(format!("{name}/{id}"))
+        let owner =
+            subject_references(&resource).iter().find_map(|reference| {
+                match Reference::parse(reference) {
+                    Reference::Relative { resource_type: "Patient", id } => {
+                        Some(format!("{name}/{id}"))
+                    }
+                    _ => None,
                 }
-                _ => None,
-            }
-        });
+            });
         let owner = owner.map_or(Owner::Nobody, Owner::Patient);
         self.owners.insert(format!("{name}/{kind}/{id}"), owner);
         Ok(())

@@ -3,40 +3,43 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    ConflictKind,
-    within::{clinical_status, differ, dose_path},
+    ConflictKind, medications,
+    within::{clinical_status, differ},
 };
+use crate::fhir::{Element, Head};
 use crate::record::{
-    element::Element,
     facts::Facts,
     intake::{Intake, Told},
     representative::is_entered_in_error,
     same_fact::{
         clinical_time::{ClinicalTime, TimeAgreement},
         code::{Code, LOINC, SNOMED, codes},
-        value::Value,
     },
+    targets::Targets,
 };
 
-type Found = Vec<(ConflictKind, Vec<u32>)>;
+pub(super) type Found = Vec<(ConflictKind, Vec<u32>)>;
 
 /// Every contradiction between facts that are not one.
-pub(super) fn conflicts(intake: &Intake, facts: &Facts) -> Found {
+pub(super) fn conflicts(intake: &Intake, facts: &Facts, targets: &Targets<'_>) -> Found {
     let mut found = denials(facts);
     found.extend(allergies(intake));
     found.extend(blood_groups(intake));
-    found.extend(doses(intake));
+    found.extend(medications::conflicts(intake, targets));
     found.extend(patients(intake));
     found
 }
 
-fn of_type<'a>(intake: &'a Intake, kind: &str) -> Vec<(u32, &'a Told, Element<'a>)> {
+/// Resources of one type that their sources have not withdrawn, with their places.
+pub(super) fn of_type<'a>(intake: &'a Intake, kind: &str) -> Vec<(u32, &'a Told, Head<'a>)> {
+    let start = intake.told.partition_point(|told| told.resource.resource_type() < kind);
     intake
         .told
         .iter()
         .enumerate()
-        .filter(|(_, told)| told.resource.resource_type() == kind)
-        .map(|(place, told)| (place as u32, told, Element::new(told.resource.json())))
+        .skip(start)
+        .take_while(|(_, told)| told.resource.resource_type() == kind)
+        .map(|(place, told)| (place as u32, told, told.resource.head()))
         .filter(|(_, _, resource)| !is_entered_in_error(*resource))
         .collect()
 }
@@ -73,7 +76,7 @@ const NO_KNOWN: &[NoKnown] = &[
 ];
 
 /// The entry of [`NO_KNOWN`] that an AllergyIntolerance states.
-fn no_known(resource: Element<'_>) -> Option<&'static NoKnown> {
+fn no_known(resource: Head<'_>) -> Option<&'static NoKnown> {
     let told = resource.field("code").map(codes).unwrap_or_default();
     let denied = |code: &Code<'_>| {
         let absent = code.system == SNOMED || code.system.contains("absent-unknown");
@@ -108,7 +111,7 @@ fn allergies(intake: &Intake) -> Found {
 }
 
 /// Whether an allergy is of a category; one that tells none may be of any.
-fn is_of(allergy: Element<'_>, category: &str) -> bool {
+fn is_of(allergy: Head<'_>, category: &str) -> bool {
     let Some(told) = allergy.field("category") else { return true };
     told.items().any(|item| item.text().as_deref() == Some(category))
 }
@@ -118,7 +121,7 @@ const BLOOD_GROUPS: &[(&str, &str)] =
     &[(LOINC, "882-1"), (LOINC, "883-9"), (LOINC, "10331-7"), (SNOMED, "365637002")];
 
 fn blood_groups(intake: &Intake) -> Found {
-    let mut told: BTreeMap<&str, Vec<(u32, Element<'_>)>> = BTreeMap::new();
+    let mut told: BTreeMap<&str, Vec<(u32, Head<'_>)>> = BTreeMap::new();
     for (place, _, resource) in of_type(intake, "Observation") {
         let known = resource.field("code").map(codes).unwrap_or_default();
         for (system, code) in BLOOD_GROUPS {
@@ -129,7 +132,7 @@ fn blood_groups(intake: &Intake) -> Found {
     }
     told.into_values()
         .filter(|all| {
-            let resources: Vec<Element<'_>> = all.iter().map(|(_, resource)| *resource).collect();
+            let resources: Vec<Head<'_>> = all.iter().map(|(_, resource)| *resource).collect();
             ["valueCodeableConcept", "valueString"]
                 .iter()
                 .any(|path| differ(&resources, path, false))
@@ -138,37 +141,9 @@ fn blood_groups(intake: &Intake) -> Found {
         .collect()
 }
 
-/// One drug, active in the books of two members, with two doses.
-fn doses(intake: &Intake) -> Found {
-    let mut by_drug: BTreeMap<Code<'_>, Vec<(u32, u16, Value<'_>)>> = BTreeMap::new();
-    for kind in ["MedicationRequest", "MedicationStatement"] {
-        for (place, told, resource) in of_type(intake, kind) {
-            let active = resource.text_of("status").as_deref() == Some("active");
-            let dose = dose_path(kind).and_then(|path| Value::of_all(&resource.at(path)));
-            let drug = resource.field("medicationCodeableConcept").map(codes).unwrap_or_default();
-            let (true, Some(dose)) = (active, dose) else { continue };
-            for code in drug {
-                by_drug.entry(code).or_default().push((place, told.member, dose.clone()));
-            }
-        }
-    }
-    let mut found = Found::new();
-    for told in by_drug.into_values() {
-        let contradicted = |(_, member, dose): &(u32, u16, Value<'_>)| {
-            told.iter().any(|(_, other, its)| member != other && !dose.agrees(its))
-        };
-        let all: Vec<u32> =
-            told.iter().filter(|one| contradicted(one)).map(|(place, _, _)| *place).collect();
-        if !all.is_empty() {
-            found.push((ConflictKind::Dose, all));
-        }
-    }
-    found
-}
-
 /// What the members' own Patient resources disagree in.
 fn patients(intake: &Intake) -> Found {
-    let all: Vec<(u32, Element<'_>)> = of_type(intake, "Patient")
+    let all: Vec<(u32, Head<'_>)> = of_type(intake, "Patient")
         .into_iter()
         .filter(|(_, told, _)| {
             let sender = intake.members.get(usize::from(told.member));
@@ -179,7 +154,7 @@ fn patients(intake: &Intake) -> Found {
         .collect();
     let places = || all.iter().map(|(place, _)| *place).collect::<Vec<u32>>();
     let deceased: BTreeSet<bool> = all.iter().map(|(_, patient)| is_deceased(*patient)).collect();
-    let resources: Vec<Element<'_>> = all.iter().map(|(_, patient)| *patient).collect();
+    let resources: Vec<Head<'_>> = all.iter().map(|(_, patient)| *patient).collect();
     let births: Vec<ClinicalTime> = resources
         .iter()
         .filter_map(|patient| ClinicalTime::parse(&patient.text_of("birthDate")?))
@@ -196,7 +171,7 @@ fn patients(intake: &Intake) -> Found {
     found
 }
 
-fn is_deceased(patient: Element<'_>) -> bool {
+fn is_deceased(patient: Head<'_>) -> bool {
     patient.field("deceasedBoolean").is_some_and(Element::is_true)
         || patient.text_of("deceasedDateTime").is_some()
 }

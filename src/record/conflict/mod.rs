@@ -1,11 +1,12 @@
 //! Contradictions between sources: shown, never averaged away.
 
 mod across;
+mod medications;
 mod within;
 
 use std::collections::BTreeSet;
 
-use super::{facts::Facts, intake::Intake, own_resources::reference};
+use super::{facts::Facts, intake::Intake, own_resources::reference, targets::Targets};
 
 /// Sources contradict one another.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -91,7 +92,7 @@ impl ConflictKind {
             Self::Dose => "Sources state different doses of one medication",
             Self::Value => "Sources state different values of one result",
             Self::EnteredInError => "Entered in error at one source, standing at another",
-            Self::Status => "Sources state different statuses of one fact",
+            Self::Status => "Sources state different statuses of one fact or medication",
             Self::Demographics => "Sources state different birth dates or sexes",
         }
     }
@@ -111,12 +112,16 @@ impl ConflictKind {
 }
 
 /// Finds every contradiction, most dangerous first.
-pub(super) fn find_conflicts(intake: &Intake, facts: &Facts) -> Vec<Conflict> {
+pub(super) fn find_conflicts(
+    intake: &Intake,
+    facts: &Facts,
+    targets: &Targets<'_>,
+) -> Vec<Conflict> {
     let mut found: BTreeSet<(ConflictKind, Vec<u32>)> = BTreeSet::new();
     for group in &facts.groups {
         found.extend(within::conflicts(intake, group).map(|kind| (kind, group.clone())));
     }
-    found.extend(across::conflicts(intake, facts));
+    found.extend(across::conflicts(intake, facts, targets));
     let mut conflicts: Vec<Conflict> = found
         .into_iter()
         .map(|(kind, places)| {

@@ -1,14 +1,15 @@
 //! Contradictions between the tellings of one fact.
 
 use super::ConflictKind;
-use crate::record::{
-    element::Element, intake::Intake, representative::is_entered_in_error, same_fact::value::Value,
+use crate::{
+    fhir::{Element, Head},
+    record::{intake::Intake, representative::is_entered_in_error, same_fact::value::Value},
 };
 
 /// What the resources of one group contradict each other in.
 pub(super) fn conflicts(intake: &Intake, group: &[u32]) -> impl Iterator<Item = ConflictKind> {
     let told = group.iter().filter_map(|place| intake.told.get(*place as usize));
-    let all: Vec<Element<'_>> = told.map(|told| Element::new(told.resource.json())).collect();
+    let all: Vec<Head<'_>> = told.map(|told| told.resource.head()).collect();
     let kind = group.first().and_then(|place| intake.told.get(*place as usize));
     let kind = kind.map_or("", |told| told.resource.resource_type());
     let (withdrawn, standing): (Vec<_>, Vec<_>) =
@@ -42,7 +43,7 @@ const VALUES: &[&str] = &[
 ];
 
 /// Whether any two say different things at a path; `or_nothing`: also if one says nothing.
-pub(super) fn differ(all: &[Element<'_>], path: &str, or_nothing: bool) -> bool {
+pub(super) fn differ(all: &[Head<'_>], path: &str, or_nothing: bool) -> bool {
     let values: Vec<Option<Value<'_>>> = all
         .iter()
         .map(|resource| Value::of_all(&resource.at(path)))
@@ -57,7 +58,7 @@ pub(super) fn differ(all: &[Element<'_>], path: &str, or_nothing: bool) -> bool 
     })
 }
 
-fn statuses_differ(kind: &str, all: &[Element<'_>]) -> bool {
+fn statuses_differ(kind: &str, all: &[Head<'_>]) -> bool {
     let mut told: Vec<String> = all
         .iter()
         .filter_map(|resource| match kind {
@@ -74,7 +75,7 @@ fn statuses_differ(kind: &str, all: &[Element<'_>]) -> bool {
 }
 
 /// `active` or `resolved`, the finer shades taken with them (FHIR R4 `condition-clinical`).
-pub(super) fn clinical_status(resource: Element<'_>) -> Option<&'static str> {
+pub(super) fn clinical_status(resource: Head<'_>) -> Option<&'static str> {
     let codings = resource.at("clinicalStatus.coding");
     codings.into_iter().flat_map(Element::items).find_map(|coding| {
         match coding.text_of("code")?.as_ref() {

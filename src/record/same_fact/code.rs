@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::record::element::Element;
+use crate::fhir::Element;
 
 /// A code in a known system, both in their canonical spelling.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

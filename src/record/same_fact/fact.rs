@@ -9,7 +9,7 @@ use super::{
     rules::SERIAL,
     value::Value,
 };
-use crate::record::element::{Element, Head};
+use crate::fhir::{Element, Head};
 
 /// A business identifier: its type where told, its namespace, its value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,13 +19,17 @@ pub(in crate::record) struct BusinessId<'a> {
     pub(in crate::record) value: Cow<'a, str>,
 }
 
+/// Slots of a rule's clinical time.
+const TIME_SLOTS_MAX: usize = 2;
+
 /// The head of one resource, as its rule reads it.
 pub(in crate::record) struct Fact<'a> {
     pub(in crate::record) rule: &'static Rule,
     resource: Head<'a>,
     pub(in crate::record) identifiers: Vec<BusinessId<'a>>,
     pub(in crate::record) codes: Vec<Code<'a>>,
-    times: Vec<Option<ClinicalTime>>,
+    /// By slot of the rule; none has more than two.
+    times: [Option<ClinicalTime>; TIME_SLOTS_MAX],
     negated: bool,
     /// Targets of the rule's links, by place in the intake; empty where unresolved.
     links: Vec<Vec<u32>>,
@@ -68,25 +72,24 @@ pub(in crate::record) enum Evidence {
 /// Finds resources by reference, as their sender meant it.
 pub(in crate::record) trait Resolve<'a> {
     /// The resource behind a reference, contained ones included.
-    fn resource(&self, from: Element<'a>, reference: &str) -> Option<Element<'a>>;
+    fn resource(&self, from: Head<'a>, reference: &str) -> Option<Element<'a>>;
     /// Its place in the intake.
     fn place(&self, reference: &str) -> Option<u32>;
 }
 
 impl<'a> Fact<'a> {
     pub(in crate::record) fn read(
-        json: &'a str,
+        resource: Head<'a>,
         rule: &'static Rule,
         resolve: &impl Resolve<'a>,
     ) -> Self {
-        let resource = Head::new(json);
         Self {
             rule,
-            identifiers: identifiers(&resource, rule),
-            codes: what(&resource, rule, resolve),
-            times: rule.when.iter().map(|slot| first_time(&resource, slot)).collect(),
-            negated: is_negated(&resource, rule),
-            links: rule.links.iter().map(|(path, _)| targets(&resource, path, resolve)).collect(),
+            identifiers: identifiers(resource, rule),
+            codes: what(resource, rule, resolve),
+            times: std::array::from_fn(|slot| first_time(resource, rule.when.get(slot)?)),
+            negated: is_negated(resource, rule),
+            links: rule.links.iter().map(|(path, _)| targets(resource, path, resolve)).collect(),
             resource,
             content: OnceCell::new(),
         }
@@ -202,7 +205,7 @@ impl<'a> Fact<'a> {
 
     fn has_needed(&self, other: &Self) -> bool {
         let told =
-            |fact: &Self| fact.rule.needs.iter().all(|path| !fact.resource.at(path).is_empty());
+            |fact: &Self| fact.rule.needs.iter().all(|path| fact.resource.first_at(path).is_some());
         told(self) && told(other)
     }
 
@@ -240,7 +243,7 @@ impl<'a> Fact<'a> {
                 same: read(self.rule.same),
                 compatible: read(self.rule.compatible),
                 preferred: read(self.rule.preferred),
-                words: words(&self.resource, self.rule),
+                words: words(self.resource, self.rule),
                 in_flux: IN_FLUX.contains(&status.as_ref()),
             }
         })
@@ -300,7 +303,7 @@ fn shared_identifier(a: &[BusinessId<'_>], b: &[BusinessId<'_>]) -> Shared {
     shared
 }
 
-fn identifiers<'a>(resource: &Head<'a>, rule: &Rule) -> Vec<BusinessId<'a>> {
+fn identifiers<'a>(resource: Head<'a>, rule: &Rule) -> Vec<BusinessId<'a>> {
     let mut found = Vec::new();
     for path in rule.identifiers {
         if *path == SERIAL {
@@ -347,7 +350,7 @@ fn business_id<'a>(element: Element<'a>, path: &str) -> Option<BusinessId<'a>> {
     (significant(&value) && !outdated).then_some(BusinessId { kind, system, value })
 }
 
-fn serial_number<'a>(device: &Head<'a>) -> Option<BusinessId<'a>> {
+fn serial_number(device: Head<'_>) -> Option<BusinessId<'_>> {
     let model = device.at("udiCarrier.deviceIdentifier").first()?.text()?;
     let serial = device.text_of("serialNumber").filter(|serial| significant(serial))?;
     Some(BusinessId { kind: SERIAL.to_owned(), system: model, value: serial })
@@ -362,7 +365,12 @@ fn significant(value: &str) -> bool {
             .contains(&value.to_ascii_lowercase().as_str())
 }
 
-fn what<'a>(resource: &Head<'a>, rule: &Rule, resolve: &impl Resolve<'a>) -> Vec<Code<'a>> {
+/// What a resource is about, as codes that everybody shares.
+pub(in crate::record) fn what<'a>(
+    resource: Head<'a>,
+    rule: &Rule,
+    resolve: &impl Resolve<'a>,
+) -> Vec<Code<'a>> {
     for path in rule.what {
         let told = resource.at(path);
         if told.is_empty() {
@@ -370,9 +378,9 @@ fn what<'a>(resource: &Head<'a>, rule: &Rule, resolve: &impl Resolve<'a>) -> Vec
         }
         let mut found: Vec<Code<'a>> = told.iter().copied().flat_map(codes).collect();
         if found.is_empty() {
-            let behind = told.iter().filter_map(|element| {
-                resolve.resource(resource.resource(), &element.text_of("reference")?)
-            });
+            let behind = told
+                .iter()
+                .filter_map(|element| resolve.resource(resource, &element.text_of("reference")?));
             found = behind.filter_map(|target| target.field("code")).flat_map(codes).collect();
         }
         if found.is_empty() && rule.is_statement {
@@ -389,7 +397,7 @@ fn what<'a>(resource: &Head<'a>, rule: &Rule, resolve: &impl Resolve<'a>) -> Vec
     Vec::new()
 }
 
-fn words(resource: &Head<'_>, rule: &Rule) -> String {
+fn words(resource: Head<'_>, rule: &Rule) -> String {
     let told = rule.what.iter().flat_map(|path| resource.at(path));
     told.filter_map(|element| element.text_of("text"))
         .map(|text| folded(&text))
@@ -397,10 +405,8 @@ fn words(resource: &Head<'_>, rule: &Rule) -> String {
         .unwrap_or_default()
 }
 
-fn first_time(resource: &Head<'_>, slot: &[&str]) -> Option<ClinicalTime> {
-    slot.iter().find_map(|path| {
-        resource.at(path).first().and_then(|told| ClinicalTime::parse(&told.text()?))
-    })
+fn first_time(resource: Head<'_>, slot: &[&str]) -> Option<ClinicalTime> {
+    slot.iter().find_map(|path| ClinicalTime::parse(&resource.first_at(path)?.text()?))
 }
 
 fn on_clock(a: ClinicalTime, b: ClinicalTime, clock: Clock) -> TimeAgreement {
@@ -417,7 +423,7 @@ fn on_clock(a: ClinicalTime, b: ClinicalTime, clock: Clock) -> TimeAgreement {
     }
 }
 
-fn is_negated(resource: &Head<'_>, rule: &Rule) -> bool {
+fn is_negated(resource: Head<'_>, rule: &Rule) -> bool {
     rule.negation.iter().any(|(path, words)| {
         resource.at(path).into_iter().any(|told| {
             words.iter().any(|word| told.raw() == *word || told.text().as_deref() == Some(word))
@@ -425,7 +431,7 @@ fn is_negated(resource: &Head<'_>, rule: &Rule) -> bool {
     })
 }
 
-fn targets<'a>(resource: &Head<'a>, path: &str, resolve: &impl Resolve<'a>) -> Vec<u32> {
+fn targets<'a>(resource: Head<'a>, path: &str, resolve: &impl Resolve<'a>) -> Vec<u32> {
     let mut found: Vec<u32> = resource
         .at(path)
         .into_iter()

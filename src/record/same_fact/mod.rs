@@ -8,6 +8,6 @@ mod rule;
 mod rules;
 pub(super) mod value;
 
-pub(super) use fact::{Evidence, Fact, LinkView, Resolve, Verdict};
+pub(super) use fact::{Evidence, Fact, LinkView, Resolve, Verdict, what};
 pub(super) use rule::Rule;
 pub(super) use rules::rule;

@@ -5,17 +5,17 @@ use std::fmt;
 use super::{
     clinical_time::ClinicalTime,
     code::{Code, agree, codes, folded},
-    quantity::{Unit, decimal},
+    quantity::{Number, Quantity},
 };
-use crate::record::element::Element;
+use crate::fhir::Element;
 
 /// What an element says.
 #[derive(Clone, Debug)]
 pub(in crate::record) enum Value<'a> {
     /// A CodeableConcept or Coding: its known codes, and its text where it has none.
     Concept { codes: Vec<Code<'a>>, text: String },
-    /// A Quantity or Money: its number (with comparator) and unit.
-    Quantity { number: String, unit: Unit },
+    /// A Quantity or Money.
+    Quantity(Quantity),
     /// Anything else, canonically written.
     Other(String),
 }
@@ -30,8 +30,8 @@ impl<'a> Value<'a> {
             if is_concept(element) {
                 return Self::Concept { codes: codes(element), text: words(element) };
             }
-            if let Some(number) = number_of(element) {
-                return Self::Quantity { number, unit: Unit::of(element) };
+            if let Some(quantity) = Quantity::of(element) {
+                return Self::Quantity(quantity);
             }
         }
         let mut text = String::new();
@@ -58,9 +58,7 @@ impl<'a> Value<'a> {
             (Self::Concept { codes: a, text: x }, Self::Concept { codes: b, text: y }) => {
                 if a.is_empty() && b.is_empty() { !x.is_empty() && x == y } else { agree(a, b) }
             }
-            (Self::Quantity { number: a, unit: x }, Self::Quantity { number: b, unit: y }) => {
-                a == b && x.agrees(y)
-            }
+            (Self::Quantity(a), Self::Quantity(b)) => a.agrees(b),
             (Self::Other(a), Self::Other(b)) => a == b,
             _ => false,
         }
@@ -87,7 +85,10 @@ pub(in crate::record) fn write_canonical(element: Element<'_>, out: &mut String)
             _ => put(out, format_args!("{text:?}")),
         }
     } else {
-        out.push_str(&decimal(element.raw()).unwrap_or_else(|| element.raw().to_owned()));
+        match Number::parse(element.raw()) {
+            Some(number) => put(out, format_args!("{number}")),
+            None => out.push_str(element.raw()),
+        }
     }
 }
 
@@ -102,8 +103,8 @@ fn write_object(element: Element<'_>, out: &mut String) {
         }
         return;
     }
-    if let Some(number) = number_of(element) {
-        put(out, format_args!("{number} {}", Unit::of(element).key()));
+    if let Some(quantity) = Quantity::of(element) {
+        put(out, format_args!("{quantity}"));
         return;
     }
     let mut members: Vec<(String, String)> = element
@@ -175,20 +176,6 @@ fn words(element: Element<'_>) -> String {
     local.join(";")
 }
 
-fn number_of(element: Element<'_>) -> Option<String> {
-    let number = element.field("value").and_then(|value| decimal(value.raw()))?;
-    let known = |name: &str| {
-        matches!(
-            name,
-            "value" | "comparator" | "unit" | "system" | "code" | "currency" | "id" | "extension"
-        )
-    };
-    if !element.fields().all(|(name, _)| known(&name)) {
-        return None;
-    }
-    Some(format!("{}{number}", element.text_of("comparator").unwrap_or_default()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,6 +194,11 @@ mod tests {
             true,
         );
         check(r#"{"value":3.1,"comparator":"<","code":"g"}"#, r#"{"value":3.1,"code":"g"}"#, false);
+        check(
+            r#"[{"c":"x","v":{"value":1,"code":"g/L"}}]"#,
+            r#"[{"c":"x","v":{"value":100,"code":"mg/dL"}}]"#,
+            true,
+        );
         check(r#""2020-01-01T00:00:00Z""#, r#""2019-12-31T19:00:00-05:00""#, true);
         check(r#"[{"x":1,"y":"a"},{"x":2}]"#, r#"[{"x":2.0},{"y":"a","x":1.0}]"#, true);
         check(r#"[{"x":1},{"x":1}]"#, r#"[{"x":1}]"#, false);

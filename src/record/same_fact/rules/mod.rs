@@ -48,6 +48,7 @@ mod tests {
             assert!(!rule.what.is_empty(), "{} has no code to go by", rule.resource_type);
             let timeless = rule.clock == super::super::rule::Clock::Timeless;
             assert_eq!(timeless, rule.when.is_empty(), "{}", rule.resource_type);
+            assert!(rule.when.len() <= 2, "a fact keeps two times: {}", rule.resource_type);
         }
     }
 }

@@ -1,5 +1,8 @@
 //! The merge as a whole: what is one fact, what is shown, and that order never matters.
 
+mod medications;
+mod odd_input;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -173,71 +176,6 @@ fn a_condition_is_its_code_and_onset() {
         ("b", &[&resource("Condition", "2", &told("resolved", "2019-01-01"))]),
     ]);
     assert_eq!(kinds(&record), [ConflictKind::Status]);
-}
-
-#[test]
-fn an_impossible_date_ties_nothing_and_loses_nothing() {
-    let told = format!(
-        r#""code":{},"onsetDateTime":"2019-02-30""#,
-        concept("http://snomed.info/sct", "1")
-    );
-    two_facts("Condition", &told, &told);
-}
-
-#[test]
-fn one_prescription_with_two_doses_is_one_and_dangerous() {
-    let told = |dose: u8, more: &str| {
-        format!(
-            r#""status":"active","intent":"order","authoredOn":"2020-01-01T10:00:00Z","medicationCodeableConcept":{},"dosageInstruction":[{{"doseAndRate":[{{"doseQuantity":{{"value":{dose}}}}}]}}]{more}"#,
-            concept("http://www.nlm.nih.gov/research/umls/rxnorm", "1")
-        )
-    };
-    one_fact("MedicationRequest", &told(1, ""), &told(2, ""));
-    two_facts("MedicationRequest", &told(1, ""), &told(1, r#","doNotPerform":true"#));
-    two_facts("MedicationRequest", &told(1, ""), &told(1, "").replace("order", "plan"));
-    let record = merged(&[
-        ("a", &[&resource("MedicationRequest", "1", &told(1, ""))]),
-        ("b", &[&resource("MedicationRequest", "2", &told(2, ""))]),
-    ]);
-    assert!(kinds(&record).contains(&ConflictKind::Dose));
-    assert_eq!(record.conflicts()[0].danger, Danger::High);
-    // Two orders of one moment at one member: the dose says which is which.
-    let record = merged(&[
-        (
-            "a",
-            &[
-                &resource("MedicationRequest", "1", &told(1, "")),
-                &resource("MedicationRequest", "2", &told(2, "")),
-            ],
-        ),
-        (
-            "b",
-            &[
-                &resource("MedicationRequest", "3", &told(2, "")),
-                &resource("MedicationRequest", "4", &told(1, "")),
-            ],
-        ),
-    ]);
-    assert_eq!(groups(&record), [["a.1", "b.4"], ["a.2", "b.3"]]);
-}
-
-#[test]
-fn a_drug_behind_a_reference_is_the_same_drug() {
-    let drug = format!(r#""code":{}"#, concept("http://www.nlm.nih.gov/research/umls/rxnorm", "1"));
-    let order = |medication: &str| {
-        format!(r#""intent":"order","authoredOn":"2020-01-01T10:00:00Z",{medication}"#)
-    };
-    let inline = order(&drug.replace(r#""code":{"#, r#""medicationCodeableConcept":{"#));
-    let contained = order(&format!(
-        r##""contained":[{{"resourceType":"Medication","id":"m",{drug}}}],"medicationReference":{{"reference":"#m"}}"##
-    ));
-    one_fact("MedicationRequest", &inline, &contained);
-    let linked = order(r#""medicationReference":{"reference":"Medication/m"}"#);
-    let record = merged(&[
-        ("a", &[&resource("MedicationRequest", "1", &inline)]),
-        ("b", &[&resource("MedicationRequest", "2", &linked), &resource("Medication", "m", &drug)]),
-    ]);
-    assert_eq!(record.groups().count(), 1);
 }
 
 #[test]
@@ -438,19 +376,6 @@ fn a_resource_rewritten_alone_has_the_bytes_of_the_merge() {
     let record = merge(&context(), vec![answer]);
     assert_eq!(record.originals()[0].json, alone.json);
     assert!(alone.json.contains("1.10"));
-}
-
-#[test]
-fn hostile_numbers_of_one_reading_stay_apart_and_are_named() {
-    let told = format!(r#"{},"effectiveDateTime":"2020-01-01T10:00:00Z","#, loinc("1"));
-    let all: Vec<String> = (0..2_100)
-        .map(|i| resource("Observation", &i.to_string(), &format!(r#"{told}"valueInteger":{i}"#)))
-        .collect();
-    let all: Vec<&str> = all.iter().map(String::as_str).collect();
-    let record = merged(&[("a", &all), ("b", &all)]);
-    assert_eq!(record.originals().len(), 4_200);
-    assert_eq!(record.groups().count(), 0);
-    assert_eq!(record.issues()[0].kind, RecordIssueKind::TooManyToCompare);
 }
 
 /// Small worlds in which much can be mistaken for much.

@@ -5,28 +5,31 @@
 
 use std::borrow::Cow;
 
+use super::outline::Outline;
+
 /// One JSON value, as its source wrote it.
 #[derive(Clone, Copy)]
-pub(super) struct Element<'a>(&'a str);
+pub struct Element<'a>(&'a str);
 
 impl<'a> Element<'a> {
-    pub(super) fn new(json: &'a str) -> Self {
+    /// The value that well-formed JSON is.
+    pub fn new(json: &'a str) -> Self {
         Self(json.trim_matches(is_space))
     }
 
     /// The JSON text of the value.
-    pub(super) fn raw(self) -> &'a str {
+    pub fn raw(self) -> &'a str {
         self.0
     }
 
     /// Members of an object, in the order told; none of anything else.
-    pub(super) fn fields(self) -> Fields<'a> {
+    pub fn fields(self) -> Fields<'a> {
         let inside = if self.0.starts_with('{') { 1 } else { self.0.len() };
         Fields { json: self.0, at: inside }
     }
 
     /// Items of an array; the value itself where it is an object, so that `0..1` reads like `0..*`.
-    pub(super) fn items(self) -> Items<'a> {
+    pub fn items(self) -> Items<'a> {
         match self.0.as_bytes().first() {
             Some(b'[') => Items { json: self.0, at: 1, one: None },
             Some(b'{') => Items { json: self.0, at: self.0.len(), one: Some(self) },
@@ -35,12 +38,12 @@ impl<'a> Element<'a> {
     }
 
     /// A member of an object by name.
-    pub(super) fn field(self, name: &str) -> Option<Element<'a>> {
+    pub fn field(self, name: &str) -> Option<Element<'a>> {
         self.fields().find(|(key, _)| key == name).map(|(_, value)| value)
     }
 
     /// Every element at a dotted path, through arrays.
-    pub(super) fn at(self, path: &str) -> Vec<Element<'a>> {
+    pub fn at(self, path: &str) -> Vec<Element<'a>> {
         let mut found = vec![self];
         for name in path.split('.') {
             found = found
@@ -52,72 +55,99 @@ impl<'a> Element<'a> {
         found
     }
 
+    /// The first element at a dotted path, through arrays.
+    pub fn first_at(self, path: &str) -> Option<Element<'a>> {
+        let (name, rest) = path.split_once('.').unwrap_or((path, ""));
+        self.items().find_map(|item| {
+            let found = item.field(name)?;
+            if rest.is_empty() { Some(found) } else { found.first_at(rest) }
+        })
+    }
+
     /// The text of a JSON string.
-    pub(super) fn text(self) -> Option<Cow<'a, str>> {
+    pub fn text(self) -> Option<Cow<'a, str>> {
         let inside = self.0.strip_prefix('"')?.strip_suffix('"')?;
         unescape(inside)
     }
 
     /// A member's text by name.
-    pub(super) fn text_of(self, name: &str) -> Option<Cow<'a, str>> {
+    pub fn text_of(self, name: &str) -> Option<Cow<'a, str>> {
         self.field(name).and_then(Element::text)
     }
 
-    pub(super) fn is_object(self) -> bool {
+    /// Whether it is an object.
+    pub fn is_object(self) -> bool {
         self.0.starts_with('{')
     }
 
-    pub(super) fn is_array(self) -> bool {
+    /// Whether it is a list.
+    pub fn is_array(self) -> bool {
         self.0.starts_with('[')
     }
 
-    pub(super) fn is_true(self) -> bool {
+    /// Whether it is `true`.
+    pub fn is_true(self) -> bool {
         self.0 == "true"
     }
 }
 
-/// A resource whose top-level elements were found in one pass, since a rule asks for many of them.
-pub(super) struct Head<'a> {
-    resource: Element<'a>,
-    fields: Vec<(Cow<'a, str>, Element<'a>)>,
+/// A resource's top-level elements, as its outline tells where they stand.
+#[derive(Clone, Copy)]
+pub struct Head<'a> {
+    json: &'a str,
+    outline: &'a Outline,
 }
 
 impl<'a> Head<'a> {
-    pub(super) fn new(json: &'a str) -> Self {
-        let resource = Element::new(json);
-        Self { resource, fields: resource.fields().collect() }
+    pub(super) const fn new(json: &'a str, outline: &'a Outline) -> Self {
+        Self { json, outline }
     }
 
     /// The resource itself.
-    pub(super) fn resource(&self) -> Element<'a> {
-        self.resource
+    pub const fn resource(self) -> Element<'a> {
+        Element(self.json)
     }
 
     /// The top-level elements, in the order told.
-    pub(super) fn fields(&self) -> impl Iterator<Item = (&str, Element<'a>)> {
-        self.fields.iter().map(|(name, value)| (name.as_ref(), *value))
+    pub fn fields(self) -> impl Iterator<Item = (Cow<'a, str>, Element<'a>)> {
+        self.outline.fields.iter().filter_map(move |field| {
+            Some((unescape(field.name.text(self.json))?, Element(field.value.text(self.json))))
+        })
     }
 
     /// A top-level element by name.
-    pub(super) fn field(&self, name: &str) -> Option<Element<'a>> {
-        self.fields.iter().find(|(key, _)| key == name).map(|(_, value)| *value)
+    pub fn field(self, name: &str) -> Option<Element<'a>> {
+        if self.outline.has_escaped_names {
+            return self.fields().find(|(told, _)| told == name).map(|(_, value)| value);
+        }
+        let mut fields = self.outline.fields.iter();
+        let found = fields.find(|field| field.name.text(self.json) == name);
+        found.map(|field| Element(field.value.text(self.json)))
     }
 
     /// A top-level element's text by name.
-    pub(super) fn text_of(&self, name: &str) -> Option<Cow<'a, str>> {
+    pub fn text_of(self, name: &str) -> Option<Cow<'a, str>> {
         self.field(name).and_then(Element::text)
+    }
+
+    /// The first element at a dotted path, through arrays.
+    pub fn first_at(self, path: &str) -> Option<Element<'a>> {
+        match path.split_once('.') {
+            None => self.field(path),
+            Some((first, rest)) => self.field(first)?.first_at(rest),
+        }
     }
 
     /// Every element at a dotted path, through arrays. `value[x]` stands for whichever type of it
     /// is told.
-    pub(super) fn at(&self, path: &str) -> Vec<Element<'a>> {
+    pub fn at(self, path: &str) -> Vec<Element<'a>> {
         if let Some(stem) = path.strip_suffix("[x]") {
             let is_choice = |name: &str| {
                 let kind = name.strip_prefix(stem);
                 kind.is_some_and(|kind| kind.starts_with(|first: char| first.is_ascii_uppercase()))
             };
-            let told = self.fields.iter().filter(|(name, _)| is_choice(name));
-            return told.map(|(_, value)| *value).collect();
+            let told = self.fields().filter(|(name, _)| is_choice(name));
+            return told.map(|(_, value)| value).collect();
         }
         let (first, rest) = path.split_once('.').unwrap_or((path, ""));
         match (self.field(first), rest) {
@@ -129,7 +159,7 @@ impl<'a> Head<'a> {
 }
 
 /// Members of an object.
-pub(super) struct Fields<'a> {
+pub struct Fields<'a> {
     json: &'a str,
     at: usize,
 }
@@ -143,7 +173,7 @@ impl<'a> Iterator for Fields<'a> {
         if bytes.get(start) != Some(&b'"') {
             return None;
         }
-        let end = string_end(bytes, start);
+        let (end, _) = string_end(bytes, start);
         let key = unescape(self.json.get(start + 1..end.checked_sub(1)?)?)?;
         let value = skip_space(bytes, skip_to(bytes, end, b":") + 1);
         self.at = value_end(bytes, value);
@@ -152,7 +182,7 @@ impl<'a> Iterator for Fields<'a> {
 }
 
 /// Items of an array.
-pub(super) struct Items<'a> {
+pub struct Items<'a> {
     json: &'a str,
     at: usize,
     one: Option<Element<'a>>,
@@ -194,29 +224,51 @@ fn skip_to(bytes: &[u8], at: usize, stops: &[u8]) -> usize {
     rest.iter().position(|b| stops.contains(b)).map_or(bytes.len(), |found| at + found)
 }
 
-/// One past the closing quote of the string that opens at `at`.
-pub(super) fn string_end(bytes: &[u8], at: usize) -> usize {
-    let mut i = at + 1;
-    while let Some(byte) = bytes.get(i) {
-        match byte {
-            b'"' => return i + 1,
-            b'\\' => i += 2,
-            _ => i += 1,
+/// One past the closing quote of the string that opens at `at`, and whether it holds an escape.
+pub(super) fn string_end(bytes: &[u8], at: usize) -> (usize, bool) {
+    let (mut i, mut escaped) = (at + 1, false);
+    loop {
+        // Eight bytes at a time, as long as none of them is a quote or a backslash.
+        while let Some(eight) = bytes.get(i..).and_then(|rest| rest.first_chunk::<8>()) {
+            let word = u64::from_le_bytes(*eight);
+            let met = zero_bytes(word ^ QUOTES) | zero_bytes(word ^ BACKSLASHES);
+            if met != 0 {
+                i += (met.trailing_zeros() / 8) as usize;
+                break;
+            }
+            i += 8;
+        }
+        match bytes.get(i) {
+            None => return (bytes.len(), escaped),
+            Some(b'"') => return (i + 1, escaped),
+            Some(b'\\') => {
+                escaped = true;
+                i += 2;
+            }
+            Some(_) => i += 1,
         }
     }
-    bytes.len()
+}
+
+const ONES: u64 = u64::from_le_bytes([1; 8]);
+const QUOTES: u64 = u64::from_le_bytes([b'"'; 8]);
+const BACKSLASHES: u64 = u64::from_le_bytes([b'\\'; 8]);
+
+/// The high bit of the first zero byte of a word, and perhaps of later ones (Hacker's Delight §6-1).
+const fn zero_bytes(word: u64) -> u64 {
+    word.wrapping_sub(ONES) & !word & (ONES << 7)
 }
 
 /// One past the value that begins at `at`.
 fn value_end(bytes: &[u8], at: usize) -> usize {
     match bytes.get(at) {
-        Some(b'"') => string_end(bytes, at),
+        Some(b'"') => string_end(bytes, at).0,
         Some(b'{' | b'[') => {
             let (mut i, mut depth) = (at, 0_usize);
             while let Some(byte) = bytes.get(i) {
                 match byte {
                     b'"' => {
-                        i = string_end(bytes, i);
+                        i = string_end(bytes, i).0;
                         continue;
                     }
                     b'{' | b'[' => depth += 1,
@@ -263,6 +315,18 @@ mod tests {
         assert_eq!(element.field("n").map(Element::raw), Some("-1.50e3"));
         assert_eq!(element.fields().count(), 3);
         assert_eq!(element.at("c.e")[0].items().count(), 0);
+    }
+
+    #[test]
+    fn a_string_ends_at_its_own_quote_wherever_that_stands() {
+        for length in 0..40 {
+            let plain = format!("\"{}\",\"x\"", "a".repeat(length));
+            assert_eq!(string_end(plain.as_bytes(), 0), (length + 2, false));
+            let escaped = format!("\"{}\\\"b\\\\\",\"x\"", "ä".repeat(length));
+            assert_eq!(string_end(escaped.as_bytes(), 0), (2 * length + 7, true));
+            let open = format!("\"{}\\", "a".repeat(length));
+            assert_eq!(string_end(open.as_bytes(), 0).0, open.len());
+        }
     }
 
     #[test]

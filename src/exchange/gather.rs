@@ -1,0 +1,218 @@
+//! Asks every member that holds records of a person, and puts together what they answer: what all
+//! questions about a record have in common.
+
+use std::collections::BTreeSet;
+
+use time::OffsetDateTime;
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+
+use super::{Call, Exchange, ExchangeError, PatientView, Snapshot, read_patient::permit};
+use crate::{
+    access::{OpenAudit, Permit, Restrictions},
+    directory::Roster,
+    domain::{EnterpriseId, MemberCode, PartialDate},
+    federation::{MemberOutcome, RecordQuery, SoughtRecord, Status, Target},
+    fhir::{Issue, IssueSeverity, IssueType},
+    index::Location,
+    record::{
+        Count, MemberAnswer, MergeContext, MergedRecord, RecordIssueKind, TakenIn, merge_taken_in,
+        releases,
+    },
+};
+
+/// What of a record is wanted: the parameters of `$everything`.
+#[derive(Clone, Debug, Default)]
+pub struct EverythingQuery {
+    /// `_type`; every type where empty.
+    pub types: BTreeSet<String>,
+    /// `_since`.
+    pub since: Option<OffsetDateTime>,
+    /// `start`.
+    pub start: Option<PartialDate>,
+    /// `end`.
+    pub end: Option<PartialDate>,
+}
+
+/// Asks the members under a permit for the person of this id, verifies and merges.
+///
+/// A member that fails is told in the statement. An error only where nobody could be asked, or where
+/// all who were asked failed.
+pub(super) async fn gather(
+    exchange: &Exchange,
+    call: &Call,
+    audit: &mut OpenAudit,
+    id: EnterpriseId,
+    query: EverythingQuery,
+) -> Result<(Permit, Snapshot), ExchangeError> {
+    let permit = permit(exchange, call, id)?;
+    let _slot = exchange.queries.try_acquire().map_err(|_| ExchangeError::Busy)?;
+    let view = PatientView::of(exchange, &permit).await?.ok_or(ExchangeError::UnknownPatient)?;
+    let targets = targets(&exchange.index.locate(&permit).await?);
+    // Whoever is asked learns that the patient is asked for, so the question is on record first.
+    audit.begun().await?;
+    let sought = RecordQuery {
+        types: query.types,
+        since: query.since,
+        start: query.start,
+        end: query.end,
+        deadline: exchange.federation.settings().deadline(permit.purpose().is_emergency()),
+    };
+    let roster = exchange.directory.roster();
+    let mut asked = exchange.federation.start(&permit, targets, sought);
+    let mut heard = Vec::new();
+    while let Some(outcome) = asked.next().await {
+        heard.push(Heard::of(&permit, &roster, outcome));
+    }
+    heard.sort_by(|one, other| one.member.cmp(&other.member));
+    if all_failed(&heard) {
+        return Err(ExchangeError::NoMemberAnswered(
+            heard.into_iter().flat_map(|one| one.issues).collect(),
+        ));
+    }
+    let snapshot = put_together(exchange, &permit, view, heard).await?;
+    Ok((permit, snapshot))
+}
+
+/// What came of asking a member; its answer is being taken in while others are waited for.
+struct Heard {
+    member: MemberCode,
+    status: Status,
+    /// Whether it gave anything.
+    gave: bool,
+    issues: Vec<Issue>,
+    taking: JoinHandle<TakenIn>,
+}
+
+impl Heard {
+    fn of(permit: &Permit, roster: &Roster, mut outcome: MemberOutcome) -> Self {
+        let known = roster.member(&outcome.member);
+        let resources = outcome.resources();
+        let (gave, issues) = (resources.take(1).count() > 0, outcome.issues());
+        let restrictions = permit.restrictions(&outcome.member).cloned();
+        let answer = MemberAnswer {
+            member: outcome.member.clone(),
+            base_url: outcome.base_url.clone(),
+            name: known.map(|member| member.name().to_owned()),
+            organization_id: known.map(|member| member.organization().to_owned()),
+            patient_ids: outcome.patient_ids().map(str::to_owned).collect(),
+            resources: outcome.take_resources(),
+        };
+        let person = permit.person();
+        Self {
+            status: outcome.status(),
+            member: outcome.member,
+            gave,
+            issues,
+            taking: spawn_blocking(move || TakenIn::new(person, redacted(answer, restrictions))),
+        }
+    }
+}
+
+/// A member's verified answer without what the permit withholds.
+fn redacted(mut answer: MemberAnswer, restrictions: Option<Restrictions>) -> MemberAnswer {
+    match restrictions {
+        Some(bounds) => answer.resources.retain(|resource| releases(&bounds, resource)),
+        None => answer.resources.clear(),
+    }
+    answer
+}
+
+/// One target a member, each with the others' demographics as a second opinion.
+fn targets(locations: &[Location]) -> Vec<Target> {
+    let mut targets: Vec<Target> = Vec::new();
+    for location in locations {
+        let sought = SoughtRecord {
+            local_id: location.record.local_id.clone(),
+            fed: location.demographics.clone(),
+        };
+        match targets.iter_mut().find(|target| target.member == location.record.member) {
+            Some(target) => target.records.push(sought),
+            None => targets.push(Target {
+                member: location.record.member.clone(),
+                records: vec![sought],
+                person: locations
+                    .iter()
+                    .filter(|other| other.record.member != location.record.member)
+                    .map(|other| other.demographics.clone())
+                    .collect(),
+            }),
+        }
+    }
+    targets
+}
+
+/// Whether members were asked and none of them gave anything, not even an empty answer.
+fn all_failed(heard: &[Heard]) -> bool {
+    let mut asked =
+        heard.iter().filter(|one| !matches!(one.status, Status::NotAsked(_))).peekable();
+    asked.peek().is_some()
+        && asked.all(|one| {
+            !one.status.is_complete() && !one.gave && !matches!(one.status, Status::Withheld(_))
+        })
+}
+
+async fn put_together(
+    exchange: &Exchange,
+    permit: &Permit,
+    view: PatientView,
+    heard: Vec<Heard>,
+) -> Result<Snapshot, ExchangeError> {
+    let mut complete = heard.iter().all(|one| one.status.is_complete());
+    let (mut statement, mut taken) = (Vec::new(), Vec::new());
+    for one in heard {
+        statement.extend(one.issues);
+        if let Ok(answer) = one.taking.await {
+            taken.push(answer);
+        } else {
+            // It came and cannot be shown: a gap like any other.
+            complete = false;
+            tracing::error!(member.id = %one.member, "an answer could not be taken in");
+            let text = format!("{}: its answer could not be read", one.member);
+            statement.push(Issue::new(IssueSeverity::Warning, IssueType::Exception, text));
+        }
+    }
+    let context = MergeContext {
+        person: permit.person(),
+        recorded: permit.decided_at(),
+        exchange_name: exchange.settings.name.clone(),
+        exchange_id: exchange.settings.organization.clone(),
+    };
+    // Thousands of resources take milliseconds, in which a worker serves many other requests.
+    let merging = spawn_blocking(move || merge_taken_in(&context, taken));
+    let record = merging.await.or_else(ended)?;
+    statement.extend(accounts(&record));
+    Ok(Snapshot::new(permit, view, record, statement, complete))
+}
+
+/// A merge that did not end: a fault of ours goes on as what it is; a stop, as a busy exchange.
+pub(super) fn ended<T>(error: JoinError) -> Result<T, ExchangeError> {
+    match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(_) => Err(ExchangeError::Busy),
+    }
+}
+
+/// The sum of the record, so that nothing can be lost in silence, and what was odd about it.
+fn accounts(record: &MergedRecord) -> Vec<Issue> {
+    let sum = |part: fn(&Count) -> u64| record.counts().iter().map(part).sum();
+    let (received, single, grouped, repeated): (u64, u64, u64, u64) =
+        (sum(|c| c.received), sum(|c| c.single), sum(|c| c.grouped), sum(|c| c.repeated));
+    let text = format!(
+        "{received} resources received: {single} tell a fact alone, {grouped} stand in {} groups, \
+         {repeated} were sent twice",
+        record.groups().count()
+    );
+    let mut issues = vec![Issue::new(IssueSeverity::Information, IssueType::Informational, text)];
+    for odd in record.issues() {
+        let what = match odd.kind {
+            RecordIssueKind::NoId => "had no id and cannot be read again at its source",
+            RecordIssueKind::IdUsedTwice => "shared its id with another; both are shown",
+            RecordIssueKind::TooManyToCompare => {
+                "were too many of one code and moment to be compared; they are shown apart"
+            }
+        };
+        let text = format!("{}: {} {what}", odd.member, odd.resource_type);
+        issues.push(Issue::new(IssueSeverity::Warning, IssueType::Incomplete, text));
+    }
+    issues
+}
