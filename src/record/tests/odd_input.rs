@@ -26,7 +26,7 @@ fn hostile_numbers_of_one_reading_stay_apart_and_are_named() {
 
 #[test]
 fn a_narrative_of_five_megabytes_stays_byte_for_byte() {
-    let narrative = format!("<div>{}</div>", r#"\"word\" "#.repeat(500_000));
+    let narrative = format!("<div>{}</div>", r#"\"word\" "#.repeat(600_000));
     let told = format!(r#"{},"text":{{"div":"{narrative}"}},"valueInteger":5"#, loinc("1"));
     let record = merged(&[("a", &[&resource("Observation", "1", &told)])]);
     assert!(narrative.len() > 5_000_000 && record.originals()[0].json.contains(&narrative));
