@@ -59,7 +59,10 @@ impl<'a> Link<'a> {
 impl Resource {
     /// Parses one resource from JSON text of bounded nesting.
     pub fn parse(json: &[u8]) -> Result<Self, InvalidResource> {
-        let raw: Box<RawValue> = serde_json::from_slice(json).map_err(InvalidResource::json)?;
+        let raw: Box<RawValue> = serde_json::from_slice(json).map_err(|error| {
+            // A body cut off in its depths is told as deep.
+            check_nesting(json).err().unwrap_or_else(|| InvalidResource::json(error))
+        })?;
         Self::from_raw(raw)
     }
 
@@ -267,7 +270,7 @@ mod tests {
             "]".repeat(100_000)
         );
         assert_eq!(error(&nested), InvalidResource::Nesting);
-        assert!(matches!(error(&"[".repeat(100_000)), InvalidResource::Json { .. }));
+        assert_eq!(error(&"[".repeat(100_000)), InvalidResource::Nesting);
         assert_eq!(error("[]"), InvalidResource::Head);
     }
 
