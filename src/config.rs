@@ -15,7 +15,7 @@ use crate::{
     exchange::{ExchangeSettings, SnapshotSettings},
     federation::FederationSettings,
     index::IndexLimits,
-    storage::StorageSettings,
+    storage::{DatabaseAddress, ServerAddress, StorageSettings},
     telemetry::LogSettings,
 };
 
@@ -109,6 +109,10 @@ impl Default for TlsSettings {
 pub struct StorageConfig {
     /// The SQLite file. Relative to the working directory.
     pub path: PathBuf,
+    /// A database on a PostgreSQL server, in the file's place.
+    pub url: Option<ServerAddress>,
+    /// A file with the password for it, relative to the configuration's folder.
+    pub password_file: Option<PathBuf>,
     /// Connections for reading.
     pub readers_max: u32,
     /// Writes that may wait for the writer.
@@ -121,35 +125,55 @@ pub struct StorageConfig {
     pub checked_at_open_bytes_max: u64,
     /// How long to wait for a lock, in milliseconds.
     pub busy_timeout_ms: u64,
+    /// How long to go on trying where PostgreSQL is away for the moment, in milliseconds.
+    pub retry_ms: u64,
+    /// How long a writer on PostgreSQL may be silent before another takes over, in milliseconds.
+    pub lease_ms: u64,
 }
 
 impl Default for StorageConfig {
     fn default() -> Self {
-        let settings = StorageSettings::at("tessera.db");
+        let path = PathBuf::from("tessera.db");
+        let settings = StorageSettings::at(path.clone());
         Self {
-            path: settings.path,
+            path,
+            url: None,
+            password_file: None,
             readers_max: settings.readers_max,
             queue_max: settings.queue_max,
             group_rows_max: settings.group_rows_max,
             file_bytes_max: settings.file_bytes_max,
             checked_at_open_bytes_max: settings.checked_at_open_bytes_max,
             busy_timeout_ms: settings.busy_timeout.as_millis() as u64,
+            retry_ms: settings.retry.as_millis() as u64,
+            lease_ms: settings.lease.as_millis() as u64,
         }
     }
 }
 
 impl StorageConfig {
-    /// The settings as storage takes them.
-    pub fn settings(&self) -> StorageSettings {
-        StorageSettings {
-            path: self.path.clone(),
+    /// The settings as storage takes them. Reads the password's file.
+    pub fn settings(&self) -> Result<StorageSettings, ConfigError> {
+        Ok(StorageSettings {
+            address: self.address()?,
             readers_max: self.readers_max,
             queue_max: self.queue_max,
             group_rows_max: self.group_rows_max,
             file_bytes_max: self.file_bytes_max,
             checked_at_open_bytes_max: self.checked_at_open_bytes_max,
             busy_timeout: Duration::from_millis(self.busy_timeout_ms),
-        }
+            retry: Duration::from_millis(self.retry_ms),
+            lease: Duration::from_millis(self.lease_ms),
+        })
+    }
+
+    fn address(&self) -> Result<DatabaseAddress, ConfigError> {
+        let Some(server) = self.url.clone() else { return Ok(self.path.clone().into()) };
+        let server = match &self.password_file {
+            Some(path) => server.with_password(read_text(path)?.trim_end_matches(['\r', '\n'])),
+            None => server,
+        };
+        Ok(DatabaseAddress::Server(server))
     }
 }
 
@@ -269,6 +293,8 @@ impl Config {
         within("storage.readers_max", self.storage.readers_max.into(), 1, 256)?;
         within("storage.group_rows_max", self.storage.group_rows_max as u64, 100, 1_000_000)?;
         within("storage.queue_max", self.storage.queue_max as u64, 1, 1_000_000)?;
+        within("storage.retry_ms", self.storage.retry_ms, 0, 600_000)?;
+        within("storage.lease_ms", self.storage.lease_ms, 100, 600_000)?;
         within("api.body_bytes_max", self.api.body_bytes_max as u64, 1 << 10, 64 << 20)?;
         within("exchange.queries_max", self.exchange.queries_max as u64, 1, 100_000)?;
         within("audit.query_bytes_max", self.audit.query_bytes_max as u64, 1 << 10, 1 << 20)?;
@@ -291,6 +317,7 @@ impl Config {
         ]
         .into_iter()
         .chain(tls.revocation_lists.as_mut())
+        .chain(self.storage.password_file.as_mut())
         {
             *path = folder.join(&*path);
         }

@@ -76,7 +76,7 @@ pub async fn start(
     config.api.base_url = config.api.base_url.replacen(":0/", &port, 1);
     config.audit.base_url.clone_from(&config.api.base_url);
 
-    let store = Database::open(&config.storage.settings()).await?;
+    let store = Database::open(&config.storage.settings()?).await?;
     let exchange = Arc::new(build(&config, &store, clients, clock).await?);
     let gateway = web::Data::new(Gateway::new(Arc::clone(&exchange), config.api.clone()));
     let fhir = serve_fhir(&config, gateway, fhir_listener, &tls)?;

@@ -2,14 +2,13 @@
 
 use std::{
     io::{self, Write},
-    path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
-use crate::storage::{ChainReport, Reader};
+use crate::storage::{ChainReport, DatabaseAddress, Reader};
 
 /// Arguments of `tessera audit`.
 #[derive(Debug, Args)]
@@ -26,9 +25,9 @@ enum AuditCommand {
 
 #[derive(Debug, Args)]
 struct VerifyArgs {
-    /// The gateway's database; the gateway may be running
-    #[arg(long, value_name = "FILE", default_value = "tessera.db")]
-    database: PathBuf,
+    /// The gateway's database, a file or a postgres:// URL; the gateway may be running
+    #[arg(long, value_name = "DATABASE", default_value = "tessera.db")]
+    database: DatabaseAddress,
 }
 
 /// Runs `tessera audit`; fails with 1 where the chain is broken.
@@ -39,10 +38,9 @@ pub async fn run(args: AuditArgs) -> anyhow::Result<ExitCode> {
     Ok(if report.first_bad.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn walk(database: &Path) -> anyhow::Result<ChainReport> {
-    let reader = Reader::open(database)
-        .await
-        .with_context(|| format!("cannot read {}", database.display()))?;
+async fn walk(database: &DatabaseAddress) -> anyhow::Result<ChainReport> {
+    let reader =
+        Reader::open(database.clone()).await.with_context(|| format!("cannot read {database}"))?;
     let report = reader.verify_audit_chain().await?;
     reader.close().await;
     Ok(report)
@@ -97,9 +95,10 @@ mod tests {
     #[tokio::test]
     async fn a_running_gateways_trail_is_walked() {
         let home = tempfile::tempdir().expect("a folder");
-        let path = home.path().join("t.db");
-        assert!(walk(&path).await.is_err(), "there is no database yet");
-        let store = Database::open(&StorageSettings::at(&path)).await.expect("the store opens");
+        let address = DatabaseAddress::from(home.path().join("t.db"));
+        assert!(walk(&address).await.is_err(), "there is no database yet");
+        let store =
+            Database::open(&StorageSettings::at(address.clone())).await.expect("the store opens");
         let row = AuditEntry {
             audit_id: Uuid::from_u128(1),
             request_id: RequestId::new(Uuid::from_u128(2)),
@@ -109,7 +108,7 @@ mod tests {
             body: "{}".to_owned(),
         };
         store.write(vec![Row::Audit(row)]).await.expect("written");
-        let report = walk(&path).await.expect("walked");
+        let report = walk(&address).await.expect("walked");
         assert_eq!((report.rows, report.first_bad), (1, None));
         store.close().await;
     }

@@ -63,7 +63,7 @@ pub async fn run(args: ImportArgs) -> anyhow::Result<ExitCode> {
     let code = MemberCode::parse(&args.member)?;
     let file =
         File::open(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
-    let store = Database::open(&config.storage.settings()).await?;
+    let store = Database::open(&config.storage.settings()?).await?;
     let directory = Directory::open(store.clone()).await?;
     let roster = directory.roster();
     let member = roster

@@ -15,15 +15,15 @@ use crate::{
     access::{AuditLog, AuditSettings, AuditStart, Closing, Interaction, OpenAudit, RawRequest},
     directory::{Change, Directory, Member, Roster, changes, parse_members_toml, stored_roster},
     domain::{Clock, MemberCode, RequestId},
-    storage::{Database, Reader, StorageSettings},
+    storage::{Database, DatabaseAddress, Reader, StorageSettings},
 };
 
 /// Arguments of `tessera member`.
 #[derive(Debug, Args)]
 pub struct MemberArgs {
-    /// The gateway's database
-    #[arg(long, value_name = "FILE", default_value = "tessera.db", global = true)]
-    database: PathBuf,
+    /// The gateway's database, a file or a postgres:// URL
+    #[arg(long, value_name = "DATABASE", default_value = "tessera.db", global = true)]
+    database: DatabaseAddress,
     #[command(subcommand)]
     command: MemberCommand,
 }
@@ -64,10 +64,9 @@ pub async fn run(args: MemberArgs, clock: Arc<dyn Clock>) -> anyhow::Result<()> 
     Ok(())
 }
 
-async fn stored(database: &Path) -> anyhow::Result<Roster> {
-    let reader = Reader::open(database)
-        .await
-        .with_context(|| format!("cannot read {}", database.display()))?;
+async fn stored(database: &DatabaseAddress) -> anyhow::Result<Roster> {
+    let reader =
+        Reader::open(database.clone()).await.with_context(|| format!("cannot read {database}"))?;
     let roster = stored_roster(&reader).await?;
     reader.close().await;
     Ok(roster)
@@ -75,7 +74,7 @@ async fn stored(database: &Path) -> anyhow::Result<Roster> {
 
 /// Applies a file of members to the database, audited.
 pub(super) async fn apply(
-    database: &Path,
+    database: &DatabaseAddress,
     file: &Path,
     clock: Arc<dyn Clock>,
 ) -> anyhow::Result<Vec<Change>> {
@@ -83,7 +82,7 @@ pub(super) async fn apply(
     let text =
         tokio::fs::read_to_string(file).await.with_context(|| format!("cannot read {name}"))?;
     let told = parse_members_toml(&text).with_context(|| format!("{name} was not applied"))?;
-    let store = Database::open(&StorageSettings::at(database)).await?;
+    let store = Database::open(&StorageSettings::at(database.clone())).await?;
     let log = AuditLog::start(store.clone(), AuditSettings::default(), Arc::clone(&clock)).await?;
     let directory = Directory::open(store.clone()).await?;
 
@@ -201,7 +200,8 @@ mod tests {
     #[tokio::test]
     async fn applying_twice_changes_once_and_says_what() {
         let home = tempfile::tempdir().expect("a folder");
-        let (database, file) = (home.path().join("t.db"), home.path().join("members.toml"));
+        let (database, file) =
+            (DatabaseAddress::from(home.path().join("t.db")), home.path().join("members.toml"));
         let applied = async |text: String| {
             std::fs::write(&file, text).expect("written");
             let changes = apply(&database, &file, Arc::new(Stopped)).await?;
@@ -235,7 +235,7 @@ mod tests {
             "{listed}"
         );
 
-        let reader = Reader::open(&database).await.expect("read");
+        let reader = Reader::open(database.clone()).await.expect("read");
         let code = MemberCode::parse("anne").expect("a code");
         assert_eq!(reader.member_history(&code).await.expect("read").len(), 2);
         assert!(reader.audit_rows_left_open().await.expect("read").is_empty());

@@ -7,8 +7,9 @@ use futures_util::TryStreamExt as _;
 
 use super::{
     AuditEntry, Reader, StorageError,
-    dialect::{Columns, SqlConnection, micros, person_bytes},
+    columns::{Columns, micros, person_bytes},
     insert::AUDIT_HEAD,
+    sql::{SqlRow, Statement},
 };
 
 pub(super) type Hash = [u8; 32];
@@ -49,16 +50,16 @@ impl ChainHead {
         ChainedRow { entry, seq, prev_hash, hash }
     }
 
-    /// Reads the head that was kept with the last audit rows.
-    pub(super) async fn load(connection: &mut SqlConnection) -> Result<Self, StorageError> {
-        let stored: Option<String> = sqlx::query_scalar("SELECT value FROM meta WHERE name = $1")
-            .bind(AUDIT_HEAD)
-            .fetch_optional(connection)
-            .await?;
-        match stored {
-            None => Ok(Self::default()),
-            Some(text) => Self::parse(&text).ok_or(StorageError::Unreadable { table: "meta" }),
-        }
+    /// What to ask for the head that was kept with the last audit rows.
+    pub(super) fn asked() -> Statement<'static> {
+        Statement::new("SELECT value FROM meta WHERE name = $1").bind(AUDIT_HEAD)
+    }
+
+    /// Reads the answer; without one nothing was ever written.
+    pub(super) fn told(row: Option<&SqlRow>) -> Result<Self, StorageError> {
+        let Some(row) = row else { return Ok(Self::default()) };
+        let text: &str = Columns::of(row, "meta").value()?;
+        Self::parse(text).ok_or(StorageError::Unreadable { table: "meta" })
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -179,16 +180,15 @@ impl Reader {
     /// Walks the whole audit chain, row by row in constant memory, up to the first bad row.
     pub async fn verify_audit_chain(&self) -> Result<ChainReport, StorageError> {
         // One snapshot, so that rows written meanwhile are not taken for forged ones.
-        let mut snapshot = self.pool().begin().await?;
-        let kept = ChainHead::load(&mut snapshot).await?;
+        let mut snapshot = self.pool().snapshot().await?;
+        let kept = ChainHead::told(snapshot.fetch_optional(ChainHead::asked()).await?.as_ref())?;
         let mut walked = ChainHead::default();
         let mut first_bad = None;
         {
-            let mut rows = sqlx::query(
+            let mut rows = snapshot.fetch(Statement::new(
                 "SELECT seq, recorded_at, audit_id, request_id, state, person, body, prev_hash, \
                  hash FROM audit_event ORDER BY seq",
-            )
-            .fetch(&mut *snapshot);
+            ));
             while let Some(row) = rows.try_next().await? {
                 match next_head(&walked, &kept, Columns::of(&row, TABLE)) {
                     Ok(head) => walked = head,

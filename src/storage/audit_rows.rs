@@ -7,7 +7,8 @@ use crate::domain::{EnterpriseId, RequestId};
 
 use super::{
     AuditEntry, AuditState, Reader, StorageError,
-    dialect::{Columns, SqlRow, person_bytes},
+    columns::Columns,
+    sql::{SqlRow, Statement},
 };
 
 /// One row of the audit trail as it stands there.
@@ -25,14 +26,15 @@ impl Reader {
         &self,
         after_seq: u64,
     ) -> impl Stream<Item = Result<AuditRow, StorageError>> + '_ {
-        sqlx::query(
-            "SELECT seq, recorded_at, audit_id, request_id, state, person, body \
+        self.pool()
+            .fetch(
+                Statement::new(
+                    "SELECT seq, recorded_at, audit_id, request_id, state, person, body \
              FROM audit_event WHERE seq > $1 ORDER BY seq",
-        )
-        .bind(after_seq as i64)
-        .fetch(self.pool())
-        .map_err(StorageError::from)
-        .and_then(|row| async move { audit_row(&row) })
+                )
+                .bind(after_seq as i64),
+            )
+            .and_then(|row| async move { audit_row(&row) })
     }
 
     /// Up to `rows_max` rows about one person, newest first: who saw what.
@@ -41,30 +43,30 @@ impl Reader {
         person: EnterpriseId,
         rows_max: u32,
     ) -> Result<Vec<AuditRow>, StorageError> {
-        sqlx::query(
-            "SELECT seq, recorded_at, audit_id, request_id, state, person, body \
+        self.pool()
+            .fetch(
+                Statement::new(
+                    "SELECT seq, recorded_at, audit_id, request_id, state, person, body \
              FROM audit_event WHERE person = $1 ORDER BY seq DESC LIMIT $2",
-        )
-        .bind(person_bytes(person))
-        .bind(i64::from(rows_max))
-        .fetch(self.pool())
-        .map_err(StorageError::from)
-        .and_then(|row| async move { audit_row(&row) })
-        .try_collect()
-        .await
+                )
+                .bind(person)
+                .bind(i64::from(rows_max)),
+            )
+            .and_then(|row| async move { audit_row(&row) })
+            .try_collect()
+            .await
     }
 
     /// The opening rows that nobody closed. After a start, those of the run before that broke off.
     pub async fn audit_rows_left_open(&self) -> Result<Vec<AuditRow>, StorageError> {
-        sqlx::query(
-            "SELECT e.seq, e.recorded_at, e.audit_id, e.request_id, e.state, e.person, e.body \
+        self.pool()
+            .fetch(Statement::new(
+                "SELECT e.seq, e.recorded_at, e.audit_id, e.request_id, e.state, e.person, e.body \
              FROM audit_open o JOIN audit_event e ON e.seq = o.seq ORDER BY e.seq",
-        )
-        .fetch(self.pool())
-        .map_err(StorageError::from)
-        .and_then(|row| async move { audit_row(&row) })
-        .try_collect()
-        .await
+            ))
+            .and_then(|row| async move { audit_row(&row) })
+            .try_collect()
+            .await
     }
 }
 

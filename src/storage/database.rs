@@ -1,49 +1,50 @@
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Reader, StorageError, Write,
-    dialect::{SqlConnection, migrations},
-    lock::DatabaseLock,
-    writer::{self, Command, Durability, Job, Receipt, Writer},
+    DatabaseAddress, Reader, StorageError, Write,
+    claim::Claim,
+    writer::{Command, Durability, Job, Receipt, Writer},
 };
 
 /// Where the database lies and how far it may go.
 #[derive(Clone, Debug)]
 pub struct StorageSettings {
-    /// The SQLite file; made where it is absent, its folder must be there.
-    pub path: PathBuf,
+    /// A SQLite file, made where it is absent, its folder must be there; or a database on a
+    /// PostgreSQL server, which must be there too.
+    pub address: DatabaseAddress,
     /// Connections for reading, from 1.
     pub readers_max: u32,
     /// Writes that may wait for the writer before senders wait too.
     pub queue_max: usize,
     /// Rows in one transaction, and in one write.
     pub group_rows_max: usize,
-    /// The most bytes that the file may grow to; `None` leaves it to the disk.
+    /// The most bytes that a SQLite file may grow to; `None` leaves it to the disk.
     pub file_bytes_max: Option<u64>,
-    /// Files up to this size are checked page by page at open, about a second for a gigabyte.
+    /// SQLite files up to this size are checked page by page at open, about a second for a gigabyte.
     pub checked_at_open_bytes_max: u64,
     /// How long to wait for a lock that somebody else holds.
     pub busy_timeout: Duration,
+    /// How long to go on trying where a PostgreSQL server restarts, fails over or asks for it.
+    pub retry: Duration,
+    /// On a PostgreSQL server, how long a writer may be silent before another takes over.
+    pub lease: Duration,
 }
 
 impl StorageSettings {
-    /// Settings that suit a gateway, for the file at `path`.
-    pub fn at(path: impl Into<PathBuf>) -> Self {
+    /// Settings that suit a gateway.
+    pub fn at(address: impl Into<DatabaseAddress>) -> Self {
         Self {
-            path: path.into(),
+            address: address.into(),
             readers_max: 4,
             queue_max: 1_024,
             group_rows_max: 20_000,
             file_bytes_max: None,
             checked_at_open_bytes_max: 1 << 30,
             busy_timeout: Duration::from_secs(5),
+            retry: Duration::from_secs(30),
+            lease: Duration::from_secs(10),
         }
     }
 }
@@ -63,12 +64,8 @@ impl Database {
     /// Fails where another process has it open, where it is damaged or read-only, or where the
     /// writer's connection would not be durable.
     pub async fn open(settings: &StorageSettings) -> Result<Self, StorageError> {
-        let lock = DatabaseLock::take(&settings.path)?;
-        let options = writer_options(settings);
-        let mut connection = writer::connect(&options).await?;
-        check(&mut connection, settings).await?;
-        migrations().run_direct(None, &mut connection, false).await?;
-        let writer = Writer::new(options, connection, lock, settings.group_rows_max).await?;
+        let (claim, connection) = Claim::stake(settings).await?;
+        let writer = Writer::new(claim, connection, settings.group_rows_max).await?;
         let reader = Reader::with_settings(settings).await?;
         let (commands, queue) = mpsc::channel(settings.queue_max.max(1));
         tokio::spawn(writer.run(queue));
@@ -138,42 +135,4 @@ impl Database {
         }
         self.reader.close().await;
     }
-}
-
-fn writer_options(settings: &StorageSettings) -> SqliteConnectOptions {
-    let options = SqliteConnectOptions::new()
-        .filename(&settings.path)
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(settings.busy_timeout)
-        .thread_name(|_| "storage-writer".to_owned())
-        // Fewer, longer checkpoints: 16 MiB of log instead of 4.
-        .pragma("wal_autocheckpoint", "4000")
-        .pragma("cache_size", "-65536");
-    match settings.file_bytes_max {
-        Some(bytes) => options.pragma("max_page_count", (bytes / PAGE_BYTES).max(1).to_string()),
-        None => options,
-    }
-}
-
-/// SQLite's page size where nobody sets another.
-const PAGE_BYTES: u64 = 4_096;
-
-async fn check(
-    connection: &mut SqlConnection,
-    settings: &StorageSettings,
-) -> Result<(), StorageError> {
-    let bytes = file_bytes(&settings.path);
-    if bytes > settings.checked_at_open_bytes_max {
-        tracing::info!(bytes, "the database is too large for a page check at open");
-        return Ok(());
-    }
-    let found: String =
-        sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut *connection).await?;
-    if found == "ok" { Ok(()) } else { Err(StorageError::Corrupt(found)) }
-}
-
-fn file_bytes(path: &Path) -> u64 {
-    std::fs::metadata(path).map_or(0, |about| about.len())
 }

@@ -6,15 +6,17 @@ use crate::domain::{MemberCode, RecordKey};
 
 use super::{
     ConsentRow, MemberRow, Reader, StorageError,
-    dialect::{Columns, SqlRow},
+    columns::Columns,
+    sql::{SqlRow, Statement},
 };
 
 impl Reader {
     /// The current entry of every member, by code.
     pub async fn members(&self) -> Result<Vec<MemberRow>, StorageError> {
-        sqlx::query("SELECT code, version, recorded_at, body FROM member ORDER BY code")
-            .fetch(self.pool())
-            .map_err(StorageError::from)
+        self.pool()
+            .fetch(Statement::new(
+                "SELECT code, version, recorded_at, body FROM member ORDER BY code",
+            ))
             .and_then(|row| async move { member(&row) })
             .try_collect()
             .await
@@ -22,70 +24,64 @@ impl Reader {
 
     /// All versions of one member's entry, oldest first.
     pub async fn member_history(&self, code: &MemberCode) -> Result<Vec<MemberRow>, StorageError> {
-        sqlx::query(
-            "SELECT code, version, recorded_at, body FROM member_history WHERE code = $1 \
+        self.pool()
+            .fetch(
+                Statement::new(
+                    "SELECT code, version, recorded_at, body FROM member_history WHERE code = $1 \
              ORDER BY version",
-        )
-        .bind(code.as_str())
-        .fetch(self.pool())
-        .map_err(StorageError::from)
-        .and_then(|row| async move { member(&row) })
-        .try_collect()
-        .await
+                )
+                .bind(code.as_str()),
+            )
+            .and_then(|row| async move { member(&row) })
+            .try_collect()
+            .await
     }
 
     /// The current version of every consent, by id.
     pub async fn consents(&self) -> Result<Vec<ConsentRow>, StorageError> {
-        sqlx::query(
+        self.pool().fetch(Statement::new(
             "SELECT consent_id, version, recorded_at, member, id_system, id_value, status, body \
              FROM consent ORDER BY consent_id",
-        )
-        .fetch(self.pool())
-        .map_err(StorageError::from)
-        .and_then(|row| async move { consent(&row) })
+        ))
+            .and_then(|row| async move { consent(&row) })
         .try_collect()
         .await
     }
 
     /// The current version of one consent.
     pub async fn consent(&self, id: &str) -> Result<Option<ConsentRow>, StorageError> {
-        let row = sqlx::query(
+        let row = self.pool().fetch_optional(Statement::new(
             "SELECT consent_id, version, recorded_at, member, id_system, id_value, status, body \
              FROM consent WHERE consent_id = $1",
         )
-        .bind(id)
-        .fetch_optional(self.pool())
+        .bind(id))
         .await?;
         row.as_ref().map(consent).transpose()
     }
 
     /// The current consents given for one source record, by id.
     pub async fn consents_of(&self, key: &RecordKey) -> Result<Vec<ConsentRow>, StorageError> {
-        sqlx::query(
+        self.pool().fetch(Statement::new(
             "SELECT consent_id, version, recorded_at, member, id_system, id_value, status, body \
              FROM consent WHERE id_value = $1 AND id_system = $2 AND member = $3 \
              ORDER BY consent_id",
         )
         .bind(key.local_id.value())
         .bind(key.local_id.system())
-        .bind(key.member.as_str())
-        .fetch(self.pool())
-        .map_err(StorageError::from)
-        .and_then(|row| async move { consent(&row) })
+        .bind(key.member.as_str()))
+            .and_then(|row| async move { consent(&row) })
         .try_collect()
         .await
     }
 
     /// All versions of one consent, oldest first.
     pub async fn consent_history(&self, id: &str) -> Result<Vec<ConsentRow>, StorageError> {
-        sqlx::query(
+        self.pool().fetch(Statement::new(
             "SELECT consent_id, version, recorded_at, member, id_system, id_value, status, body \
              FROM consent_history WHERE consent_id = $1 ORDER BY version",
         )
-        .bind(id)
-        .fetch(self.pool())
-        .map_err(StorageError::from)
-        .and_then(|row| async move { consent(&row) })
+        .bind(id))
+            .and_then(|row| async move { consent(&row) })
         .try_collect()
         .await
     }

@@ -1,6 +1,6 @@
-use std::path::PathBuf;
-
 use thiserror::Error;
+
+use super::{postgres, sqlite};
 
 /// Why storage did not do what was asked. Never holds a stored value.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -8,21 +8,36 @@ pub enum StorageError {
     /// The disk, or the bound on the database's size, is full; nothing of the group was written.
     #[error("the disk or the database's size bound is full, nothing was written")]
     DiskFull,
-    /// The file or its folder may not be written.
+    /// The file, its folder or the server may not be written.
     #[error("the database is read-only")]
     ReadOnly,
-    /// The file is damaged or is no database; restore a backup.
-    #[error("the database is damaged, restore it from a backup ({0})")]
+    /// The database is damaged or is none; restore a backup.
+    #[error(
+        "the database is damaged ({0}); move it away and bring back the last backup with \
+         `tessera restore --input BACKUP --database DATABASE`"
+    )]
     Corrupt(String),
     /// Another process has the database open for writing.
-    #[error("another process has the database open: {}", .0.display())]
-    InUse(PathBuf),
+    #[error("another process has the database open: {0}")]
+    InUse(String),
+    /// Another gateway took the database over while this one was silent.
+    #[error("another gateway has taken over the database; this one writes no more, restart it")]
+    Fenced,
     /// Somebody else held the database's lock for longer than we wait.
     #[error("the database stayed busy for longer than the wait allows")]
     Busy,
+    /// The database's server does not answer; whether the last group arrived is not known.
+    #[error("the database cannot be reached ({0})")]
+    Unreachable(String),
+    /// The database's server does not let us in, or not do what we must.
+    #[error("the database refuses us ({0})")]
+    Refused(String),
     /// A row with that key and version is there already; its neighbours in the group are not concerned.
     #[error("a row with that key is there already")]
     Conflict,
+    /// A value that the database cannot hold; its neighbours in the group are not concerned.
+    #[error("a value cannot be stored ({0})")]
+    Unstorable(String),
     /// More rows in one piece than a group may have.
     #[error("{rows} rows in one write, at most {rows_max} are allowed")]
     TooLarge {
@@ -57,42 +72,36 @@ pub enum StorageError {
 impl StorageError {
     /// Whether the writer must stop, since what is on the disk is no longer certain.
     pub(super) fn is_fatal(&self) -> bool {
-        matches!(self, Self::Io(_) | Self::Corrupt(_))
+        matches!(self, Self::Io(_) | Self::Corrupt(_) | Self::Fenced)
+    }
+
+    /// Whether the same may well succeed in a moment.
+    pub(super) fn is_passing(&self) -> bool {
+        matches!(self, Self::Busy | Self::Unreachable(_))
+    }
+
+    /// Whether one row is to blame, and the others of its group are not.
+    pub(super) fn blames_a_row(&self) -> bool {
+        matches!(self, Self::Conflict | Self::Unstorable(_))
     }
 }
 
-// Primary result codes, https://www.sqlite.org/rescode.html
-const BUSY: u32 = 5;
-const LOCKED: u32 = 6;
-const READONLY: u32 = 8;
-const IOERR: u32 = 10;
-const CORRUPT: u32 = 11;
-const FULL: u32 = 13;
-const CANTOPEN: u32 = 14;
-const CONSTRAINT: u32 = 19;
-const NOTADB: u32 = 26;
-
 impl From<sqlx::Error> for StorageError {
     fn from(error: sqlx::Error) -> Self {
-        let sqlx::Error::Database(told) = &error else {
-            return match error {
-                sqlx::Error::PoolClosed => Self::Closed,
-                sqlx::Error::PoolTimedOut => Self::Busy,
-                sqlx::Error::Io(io) => Self::Io(io.kind().to_string()),
-                other => Self::Sql(variant_name(&other)),
-            };
-        };
-        let code = told.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or_default();
-        // SQLite's messages name tables and columns, never values.
-        let message = told.message().to_owned();
-        match code & 0xff {
-            BUSY | LOCKED => Self::Busy,
-            READONLY => Self::ReadOnly,
-            IOERR | CANTOPEN => Self::Io(message),
-            CORRUPT | NOTADB => Self::Corrupt(message),
-            FULL => Self::DiskFull,
-            CONSTRAINT => Self::Conflict,
-            _ => Self::Sql(message),
+        match error {
+            sqlx::Error::Database(told) => {
+                match told.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
+                    Some(told) => postgres::told(told),
+                    None => sqlite::told(&*told),
+                }
+            }
+            sqlx::Error::PoolClosed => Self::Closed,
+            sqlx::Error::PoolTimedOut => Self::Busy,
+            // Only a server is talked to over something that can break.
+            sqlx::Error::Io(io) => Self::Unreachable(io.kind().to_string()),
+            sqlx::Error::Tls(reason) => Self::Refused(format!("TLS: {reason}")),
+            sqlx::Error::Protocol(_) => Self::Unreachable("it broke the protocol".to_owned()),
+            other => Self::Sql(variant_name(&other)),
         }
     }
 }
@@ -111,8 +120,12 @@ fn variant_name(error: &sqlx::Error) -> String {
 
 impl From<sqlx::migrate::MigrateError> for StorageError {
     fn from(error: sqlx::migrate::MigrateError) -> Self {
+        use sqlx::migrate::MigrateError;
         match error {
-            sqlx::migrate::MigrateError::Execute(error) => error.into(),
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
+            MigrateError::VersionMissing(version) => Self::Migration(format!(
+                "it has step {version}, which this program does not know: a newer Tessera wrote it"
+            )),
             other => Self::Migration(other.to_string()),
         }
     }

@@ -3,12 +3,12 @@
 use std::{borrow::Cow, collections::HashMap};
 
 use futures_util::{Stream, TryStreamExt as _};
-use sqlx::QueryBuilder;
 use time::OffsetDateTime;
 
 use super::{
     JournalRow, PersonRow, Reader, ReviewTaskRow, SourceRecordRow, StorageError,
-    dialect::{Columns, Sql, SqlRow},
+    columns::Columns,
+    sql::{SqlRow, Statement, Value, placeholders},
 };
 
 impl Reader {
@@ -17,24 +17,21 @@ impl Reader {
         &self,
         after_seq: u64,
     ) -> impl Stream<Item = Result<JournalRow, StorageError>> + '_ {
-        sqlx::query(
+        self.pool().fetch(Statement::new(
             "SELECT seq, recorded_at, kind, person, member, id_system, id_value, event_time, \
              model_version, decision, demographics FROM journal WHERE seq > $1 ORDER BY seq",
         )
-        .bind(after_seq as i64)
-        .fetch(self.pool())
-        .map_err(StorageError::from)
-        .and_then(|row| async move { journal_row(&row) })
+        .bind(after_seq as i64))
+            .and_then(|row| async move { journal_row(&row) })
     }
 
     /// One entry of the journal.
     pub async fn journal_entry(&self, seq: u64) -> Result<Option<JournalRow>, StorageError> {
-        let row = sqlx::query(
+        let row = self.pool().fetch_optional(Statement::new(
             "SELECT seq, recorded_at, kind, person, member, id_system, id_value, event_time, \
              model_version, decision, demographics FROM journal WHERE seq = $1",
         )
-        .bind(seq as i64)
-        .fetch_optional(self.pool())
+        .bind(seq as i64))
         .await?;
         row.as_ref().map(journal_row).transpose()
     }
@@ -47,16 +44,14 @@ impl Reader {
     ) -> Result<HashMap<u64, (OffsetDateTime, String)>, StorageError> {
         let mut told = HashMap::with_capacity(seqs.len());
         for chunk in seqs.chunks(256) {
-            let mut query = QueryBuilder::<Sql>::new(
-                "SELECT seq, recorded_at, demographics FROM journal \
-                 WHERE demographics IS NOT NULL AND seq IN (",
-            );
-            let mut list = query.separated(", ");
-            for seq in chunk {
-                list.push_bind(*seq as i64);
-            }
-            query.push(")");
-            for row in query.build().fetch_all(self.pool()).await? {
+            let mut query = "SELECT seq, recorded_at, demographics FROM journal \
+                 WHERE demographics IS NOT NULL AND seq IN ("
+                .to_owned();
+            placeholders(&mut query, 1, chunk.len());
+            query.push(')');
+            let wanted = chunk.iter().map(|seq| Value::from(*seq as i64));
+            let mut rows = self.pool().fetch(Statement::built(query, wanted.collect()));
+            while let Some(row) = rows.try_next().await? {
                 let mut columns = Columns::of(&row, "journal");
                 told.insert(columns.count()?, (columns.time()?, columns.value()?));
             }
@@ -71,40 +66,36 @@ impl Reader {
         after_no: u64,
         rows_max: u32,
     ) -> Result<Vec<ReviewTaskRow>, StorageError> {
-        sqlx::query(
+        self.pool().fetch(Statement::new(
             "SELECT task_no, kind, state, person, other, member, id_system, id_value, bits, \
              opened_at, changed_at, body FROM review_task WHERE state = $1 AND task_no > $2 \
              ORDER BY task_no LIMIT $3",
         )
         .bind(state)
         .bind(after_no as i64)
-        .bind(i64::from(rows_max))
-        .fetch(self.pool())
-        .map_err(StorageError::from)
-        .and_then(|row| async move { review_task(&row) })
+        .bind(i64::from(rows_max)))
+            .and_then(|row| async move { review_task(&row) })
         .try_collect()
         .await
     }
 
     /// The current state of every source record, by number.
     pub fn source_records(&self) -> impl Stream<Item = Result<SourceRecordRow, StorageError>> + '_ {
-        sqlx::query(
+        self.pool().fetch(Statement::new(
             "SELECT record_no, member, id_system, id_value, person, version, event_time, since, \
-             changed_at, current_seq, registered_seq, standing FROM source_record ORDER BY record_no",
-        )
-        .fetch(self.pool())
-        .map_err(StorageError::from)
-        .and_then(|row| async move { source_record(&row) })
+             changed_at, current_seq, registered_seq, standing FROM source_record \
+             ORDER BY record_no",
+        ))
+            .and_then(|row| async move { source_record(&row) })
     }
 
     /// The current state of every person, by id.
     pub fn persons(&self) -> impl Stream<Item = Result<PersonRow, StorageError>> + '_ {
-        sqlx::query(
-            "SELECT person, redirect_to, created_seq, changed_seq FROM person ORDER BY person",
-        )
-        .fetch(self.pool())
-        .map_err(StorageError::from)
-        .and_then(|row| async move { person(&row) })
+        self.pool()
+            .fetch(Statement::new(
+                "SELECT person, redirect_to, created_seq, changed_seq FROM person ORDER BY person",
+            ))
+            .and_then(|row| async move { person(&row) })
     }
 }
 

@@ -1,6 +1,5 @@
 use std::{borrow::Cow, collections::HashMap, hash::Hash};
 
-use sqlx::{QueryBuilder, query_builder::Separated};
 use uuid::Uuid;
 
 use crate::domain::{EnterpriseId, RecordKey};
@@ -9,7 +8,8 @@ use super::{
     AuditEntry, AuditState, ConsentRow, JournalRow, MemberRow, PersonRow, ReviewTaskRow,
     SourceRecordRow, StorageError, Write,
     audit_chain::{ChainHead, ChainedRow},
-    dialect::{BINDS_MAX, Sql, SqlConnection, micros, person_bytes},
+    columns::micros,
+    sql::{BINDS_MAX, SqlConnection, Statement, Value, placeholders},
 };
 
 /// Rows in one statement; powers of two down from here, so that few statements stay prepared.
@@ -86,6 +86,13 @@ impl<'w> Group<'w> {
         }
         insert(connection, &last_of_each(meta, |named| named.0)).await
     }
+
+    /// Moves `head` over the audit rows of a group that is there already.
+    pub(super) fn advance(&self, head: &mut ChainHead) {
+        for entry in &self.audit {
+            head.append(entry);
+        }
+    }
 }
 
 /// In order, so that the last person told for a record is the one it keeps.
@@ -94,11 +101,9 @@ async fn relink(
     relinks: &[(u32, EnterpriseId)],
 ) -> Result<(), StorageError> {
     for (record_no, person) in relinks {
-        sqlx::query("UPDATE source_record SET person = $1 WHERE record_no = $2")
-            .bind(person_bytes(*person))
-            .bind(i64::from(*record_no))
-            .execute(&mut *connection)
-            .await?;
+        let update = "UPDATE source_record SET person = $1 WHERE record_no = $2";
+        let update = Statement::new(update).bind(*person).bind(i64::from(*record_no));
+        connection.execute(update).await?;
     }
     Ok(())
 }
@@ -123,13 +128,11 @@ async fn insert_audit(
         .collect();
     closed.dedup();
     for chunk in power_of_two_chunks(&closed, STATEMENT_ROWS_MAX) {
-        let mut delete = QueryBuilder::<Sql>::new("DELETE FROM audit_open WHERE audit_id IN (");
-        let mut list = delete.separated(", ");
-        for id in chunk {
-            list.push_bind(id.as_bytes().to_vec());
-        }
-        delete.push(")");
-        delete.build().execute(&mut *connection).await?;
+        let mut delete = "DELETE FROM audit_open WHERE audit_id IN (".to_owned();
+        placeholders(&mut delete, 1, chunk.len());
+        delete.push(')');
+        let ids = chunk.iter().map(|id| Value::Bytes(Some(Cow::Borrowed(id.as_bytes()))));
+        connection.execute(Statement::built(delete, ids.collect())).await?;
     }
     Ok(())
 }
@@ -153,18 +156,30 @@ trait Insert {
     /// What to do where the key is there already.
     const ON_CONFLICT: &'static str = "";
     const COLUMNS: usize;
-    fn bind(&self, values: &mut Values<'_, '_>);
+    fn bind<'v>(&'v self, values: &mut Values<'v>);
 }
 
 async fn insert<T: Insert>(connection: &mut SqlConnection, rows: &[T]) -> Result<(), StorageError> {
     let rows_max = STATEMENT_ROWS_MAX.min(BINDS_MAX / T::COLUMNS);
     for chunk in power_of_two_chunks(rows, rows_max) {
-        let mut statement = QueryBuilder::<Sql>::new(T::INTO);
-        statement.push_values(chunk, |row, item| item.bind(&mut Values(row)));
-        statement.push(T::ON_CONFLICT);
-        statement.build().execute(&mut *connection).await?;
+        let mut values = Values(Vec::with_capacity(chunk.len() * T::COLUMNS));
+        chunk.iter().for_each(|row| row.bind(&mut values));
+        let sql = insert_sql(T::INTO, T::COLUMNS, chunk.len(), T::ON_CONFLICT);
+        connection.execute(Statement::built(sql, values.0)).await?;
     }
     Ok(())
+}
+
+/// `INSERT INTO … VALUES ($1, $2), ($3, $4) ON CONFLICT …`.
+fn insert_sql(into: &str, columns: usize, rows: usize, on_conflict: &str) -> String {
+    let mut sql = format!("{into}VALUES ");
+    for row in 0..rows {
+        sql.push_str(if row == 0 { "(" } else { ", (" });
+        placeholders(&mut sql, 1 + row * columns, columns);
+        sql.push(')');
+    }
+    sql.push_str(on_conflict);
+    sql
 }
 
 fn power_of_two_chunks<T>(rows: &[T], rows_max: usize) -> impl Iterator<Item = &[T]> {
@@ -181,27 +196,37 @@ fn power_of_two_chunks<T>(rows: &[T], rows_max: usize) -> impl Iterator<Item = &
     })
 }
 
-/// The values of one row, pushed in column order.
-struct Values<'a, 'b>(Separated<'a, Sql, &'b str>);
+/// The values of rows, pushed in column order.
+struct Values<'v>(Vec<Value<'v>>);
 
-impl Values<'_, '_> {
-    fn number(&mut self, value: impl Into<i64>) -> &mut Self {
-        self.0.push_bind(value.into());
+impl<'v> Values<'v> {
+    fn push(&mut self, value: impl Into<Value<'v>>) -> &mut Self {
+        self.0.push(value.into());
         self
+    }
+
+    fn number(&mut self, value: impl Into<i64>) -> &mut Self {
+        self.push(value.into())
     }
 
     fn count(&mut self, value: u64) -> &mut Self {
         self.number(value as i64)
     }
 
-    fn text(&mut self, value: &str) -> &mut Self {
-        self.0.push_bind(value);
-        self
+    fn real(&mut self, value: f64) -> &mut Self {
+        self.push(Value::Real(Some(value)))
     }
 
-    fn bytes(&mut self, value: Vec<u8>) -> &mut Self {
-        self.0.push_bind(value);
-        self
+    fn text(&mut self, value: &'v str) -> &mut Self {
+        self.push(value)
+    }
+
+    fn optional_text(&mut self, value: Option<&'v str>) -> &mut Self {
+        self.push(Value::Text(value.map(Cow::Borrowed)))
+    }
+
+    fn bytes(&mut self, value: &'v [u8]) -> &mut Self {
+        self.push(Value::Bytes(Some(Cow::Borrowed(value))))
     }
 
     fn time(&mut self, value: time::OffsetDateTime) -> &mut Self {
@@ -209,24 +234,21 @@ impl Values<'_, '_> {
     }
 
     fn optional_time(&mut self, value: Option<time::OffsetDateTime>) -> &mut Self {
-        self.0.push_bind(value.map(micros));
-        self
+        self.push(Value::Number(value.map(micros)))
     }
 
     fn person(&mut self, value: EnterpriseId) -> &mut Self {
-        self.bytes(person_bytes(value))
+        self.push(value)
     }
 
     fn optional_person(&mut self, value: Option<EnterpriseId>) -> &mut Self {
-        self.0.push_bind(value.map(person_bytes));
-        self
+        self.push(value.map_or(Value::Bytes(None), Value::from))
     }
 
-    fn record(&mut self, key: Option<&RecordKey>) -> &mut Self {
-        self.0.push_bind(key.map(|key| key.member.as_str()));
-        self.0.push_bind(key.map(|key| key.local_id.system()));
-        self.0.push_bind(key.map(|key| key.local_id.value()));
-        self
+    fn record(&mut self, key: Option<&'v RecordKey>) -> &mut Self {
+        self.optional_text(key.map(|key| key.member.as_str()))
+            .optional_text(key.map(|key| key.local_id.system()))
+            .optional_text(key.map(|key| key.local_id.value()))
     }
 }
 
@@ -235,7 +257,7 @@ impl Insert for &JournalRow {
         id_system, id_value, event_time, model_version, decision, demographics) ";
     const COLUMNS: usize = 11;
 
-    fn bind(&self, values: &mut Values<'_, '_>) {
+    fn bind<'v>(&'v self, values: &mut Values<'v>) {
         values
             .count(self.seq)
             .time(self.recorded)
@@ -244,8 +266,8 @@ impl Insert for &JournalRow {
             .record(self.record.as_ref())
             .optional_time(self.event_time)
             .text(&self.model_version)
-            .text(&self.decision);
-        values.0.push_bind(self.demographics.as_deref());
+            .text(&self.decision)
+            .optional_text(self.demographics.as_deref());
     }
 }
 
@@ -254,12 +276,13 @@ impl Insert for &SourceRecordRow {
         id_value, person, version, event_time, since, changed_at, current_seq, registered_seq, \
         standing) ";
     const ON_CONFLICT: &'static str = " ON CONFLICT (record_no) DO UPDATE SET \
-        id_system = excluded.id_system, id_value = excluded.id_value, person = excluded.person, version = excluded.version, event_time = excluded.event_time, \
+        id_system = excluded.id_system, id_value = excluded.id_value, person = excluded.person, \
+        version = excluded.version, event_time = excluded.event_time, \
         changed_at = excluded.changed_at, current_seq = excluded.current_seq, \
         standing = excluded.standing";
     const COLUMNS: usize = 12;
 
-    fn bind(&self, values: &mut Values<'_, '_>) {
+    fn bind<'v>(&'v self, values: &mut Values<'v>) {
         values
             .number(self.record_no)
             .record(Some(&self.key))
@@ -280,7 +303,7 @@ impl Insert for RecordEntry {
     const INTO: &'static str = "INSERT INTO record_history (record_no, seq) ";
     const COLUMNS: usize = 2;
 
-    fn bind(&self, values: &mut Values<'_, '_>) {
+    fn bind<'v>(&'v self, values: &mut Values<'v>) {
         values.number(self.0).count(self.1);
     }
 }
@@ -291,7 +314,7 @@ impl Insert for PersonEntry {
     const INTO: &'static str = "INSERT INTO person_history (person, seq) ";
     const COLUMNS: usize = 2;
 
-    fn bind(&self, values: &mut Values<'_, '_>) {
+    fn bind<'v>(&'v self, values: &mut Values<'v>) {
         values.person(self.0).count(self.1);
     }
 }
@@ -303,7 +326,7 @@ impl Insert for &PersonRow {
         redirect_to = excluded.redirect_to, changed_seq = excluded.changed_seq";
     const COLUMNS: usize = 4;
 
-    fn bind(&self, values: &mut Values<'_, '_>) {
+    fn bind<'v>(&'v self, values: &mut Values<'v>) {
         values
             .person(self.person)
             .optional_person(self.redirect_to)
@@ -320,16 +343,18 @@ impl Insert for &ReviewTaskRow {
         changed_at = excluded.changed_at, body = excluded.body";
     const COLUMNS: usize = 12;
 
-    fn bind(&self, values: &mut Values<'_, '_>) {
+    fn bind<'v>(&'v self, values: &mut Values<'v>) {
         values
             .count(self.task_no)
             .text(&self.kind)
             .text(&self.state)
             .person(self.person)
             .optional_person(self.other)
-            .record(self.record.as_ref());
-        values.0.push_bind(self.bits);
-        values.time(self.opened).time(self.changed).text(&self.body);
+            .record(self.record.as_ref())
+            .real(self.bits)
+            .time(self.opened)
+            .time(self.changed)
+            .text(&self.body);
     }
 }
 
@@ -338,17 +363,17 @@ impl Insert for ChainedRow<'_> {
         state, person, body, prev_hash, hash) ";
     const COLUMNS: usize = 9;
 
-    fn bind(&self, values: &mut Values<'_, '_>) {
+    fn bind<'v>(&'v self, values: &mut Values<'v>) {
         values
             .count(self.seq)
             .time(self.entry.recorded)
-            .bytes(self.entry.audit_id.as_bytes().to_vec())
-            .text(&self.entry.request_id.to_string())
+            .bytes(self.entry.audit_id.as_bytes())
+            .push(Value::Text(Some(Cow::Owned(self.entry.request_id.to_string()))))
             .text(self.entry.state.as_str())
             .optional_person(self.entry.person)
             .text(&self.entry.body)
-            .bytes(self.prev_hash.to_vec())
-            .bytes(self.hash.to_vec());
+            .bytes(&self.prev_hash)
+            .bytes(&self.hash);
     }
 }
 
@@ -361,8 +386,8 @@ impl Insert for Opened {
     const INTO: &'static str = "INSERT INTO audit_open (audit_id, seq) ";
     const COLUMNS: usize = 2;
 
-    fn bind(&self, values: &mut Values<'_, '_>) {
-        values.bytes(self.audit_id.as_bytes().to_vec()).count(self.seq);
+    fn bind<'v>(&'v self, values: &mut Values<'v>) {
+        values.bytes(self.audit_id.as_bytes()).count(self.seq);
     }
 }
 
@@ -370,7 +395,7 @@ struct History<T>(T);
 
 const CONSENT_COLUMNS: usize = 8;
 
-fn bind_consent(row: &ConsentRow, values: &mut Values<'_, '_>) {
+fn bind_consent<'v>(row: &'v ConsentRow, values: &mut Values<'v>) {
     values
         .text(&row.id)
         .number(row.version)
@@ -389,7 +414,7 @@ impl Insert for &ConsentRow {
         body = excluded.body";
     const COLUMNS: usize = CONSENT_COLUMNS;
 
-    fn bind(&self, values: &mut Values<'_, '_>) {
+    fn bind<'v>(&'v self, values: &mut Values<'v>) {
         bind_consent(self, values);
     }
 }
@@ -399,14 +424,14 @@ impl Insert for History<&ConsentRow> {
         member, id_system, id_value, status, body) ";
     const COLUMNS: usize = CONSENT_COLUMNS;
 
-    fn bind(&self, values: &mut Values<'_, '_>) {
+    fn bind<'v>(&'v self, values: &mut Values<'v>) {
         bind_consent(self.0, values);
     }
 }
 
 const MEMBER_COLUMNS: usize = 4;
 
-fn bind_member(row: &MemberRow, values: &mut Values<'_, '_>) {
+fn bind_member<'v>(row: &'v MemberRow, values: &mut Values<'v>) {
     values.text(row.code.as_str()).number(row.version).time(row.recorded).text(&row.body);
 }
 
@@ -416,7 +441,7 @@ impl Insert for &MemberRow {
         version = excluded.version, recorded_at = excluded.recorded_at, body = excluded.body";
     const COLUMNS: usize = MEMBER_COLUMNS;
 
-    fn bind(&self, values: &mut Values<'_, '_>) {
+    fn bind<'v>(&'v self, values: &mut Values<'v>) {
         bind_member(self, values);
     }
 }
@@ -425,7 +450,7 @@ impl Insert for History<&MemberRow> {
     const INTO: &'static str = "INSERT INTO member_history (code, version, recorded_at, body) ";
     const COLUMNS: usize = MEMBER_COLUMNS;
 
-    fn bind(&self, values: &mut Values<'_, '_>) {
+    fn bind<'v>(&'v self, values: &mut Values<'v>) {
         bind_member(self.0, values);
     }
 }
@@ -437,7 +462,7 @@ impl Insert for Named<'_> {
     const ON_CONFLICT: &'static str = " ON CONFLICT (name) DO UPDATE SET value = excluded.value";
     const COLUMNS: usize = 2;
 
-    fn bind(&self, values: &mut Values<'_, '_>) {
+    fn bind<'v>(&'v self, values: &mut Values<'v>) {
         values.text(self.0).text(&self.1);
     }
 }

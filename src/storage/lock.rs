@@ -26,7 +26,9 @@ impl DatabaseLock {
             )?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(StorageError::InUse(database.to_owned())),
+            Err(TryLockError::WouldBlock) => {
+                Err(StorageError::InUse(database.display().to_string()))
+            }
             Err(TryLockError::Error(error)) => Err(StorageError::Io(error.kind().to_string())),
         }
     }

@@ -1,8 +1,10 @@
-use std::path::Path;
-
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
-
-use super::{StorageError, StorageSettings, dialect::SqlPool};
+use super::{
+    DatabaseAddress, StorageError, StorageSettings,
+    columns::Columns,
+    postgres,
+    sql::{SqlPool, Statement},
+    sqlite,
+};
 
 /// Reads committed rows. Cheap to clone.
 #[derive(Clone)]
@@ -12,32 +14,25 @@ pub struct Reader {
 
 impl Reader {
     /// Opens an existing database for reading only, also while a gateway has it open.
-    pub async fn open(path: &Path) -> Result<Self, StorageError> {
-        Self::with_settings(&StorageSettings::at(path)).await
+    pub async fn open(address: impl Into<DatabaseAddress>) -> Result<Self, StorageError> {
+        Self::with_settings(&StorageSettings::at(address)).await
     }
 
     pub(super) async fn with_settings(settings: &StorageSettings) -> Result<Self, StorageError> {
-        let options = SqliteConnectOptions::new()
-            .filename(&settings.path)
-            .read_only(true)
-            .busy_timeout(settings.busy_timeout)
-            .row_buffer_size(512)
-            .thread_name(|no| format!("storage-reader-{no}"));
-        let pool = SqlitePoolOptions::new()
-            .max_connections(settings.readers_max.max(1))
-            .acquire_timeout(settings.busy_timeout)
-            .connect_with(options)
-            .await?;
+        let pool = match &settings.address {
+            DatabaseAddress::File(path) => SqlPool::Sqlite(sqlite::readers(path, settings).await?),
+            DatabaseAddress::Server(server) => {
+                SqlPool::Postgres(postgres::readers(server, settings).await?)
+            }
+        };
         Ok(Self { pool })
     }
 
     /// One named value.
     pub async fn meta(&self, name: &str) -> Result<Option<String>, StorageError> {
-        let value = sqlx::query_scalar("SELECT value FROM meta WHERE name = $1")
-            .bind(name)
-            .fetch_optional(&self.pool)
-            .await?;
-        Ok(value)
+        let statement = Statement::new("SELECT value FROM meta WHERE name = $1").bind(name);
+        let row = self.pool.fetch_optional(statement).await?;
+        row.map(|row| Columns::of(&row, "meta").value()).transpose()
     }
 
     /// Closes all connections; those in use are waited for.

@@ -6,12 +6,14 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use sqlx::{ConnectOptions as _, Connection as _, sqlite::SqliteConnectOptions};
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
 
 use super::{
-    StorageError, Write, audit_chain::ChainHead, dialect::SqlConnection, insert::Group,
-    lock::DatabaseLock,
+    StorageError, Write, audit_chain::ChainHead, claim::Claim, insert::Group, lease::Standing,
+    sql::SqlConnection,
 };
 
 /// Answers once a write is durable, or says why none of it is there.
@@ -43,30 +45,44 @@ impl Future for Receipt {
 
 /// How durable the live writer's connection is, read from that very connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Durability {
-    /// `PRAGMA journal_mode`; must be `wal`.
-    pub journal_mode: String,
-    /// `PRAGMA synchronous`; must be 2, FULL: each commit is flushed to the disk.
-    pub synchronous: i64,
+pub enum Durability {
+    /// A SQLite file.
+    Sqlite {
+        /// `PRAGMA journal_mode`; must be `wal`.
+        journal_mode: String,
+        /// `PRAGMA synchronous`; must be 2, FULL: each commit is flushed to the disk.
+        synchronous: i64,
+    },
+    /// A PostgreSQL server.
+    Postgres {
+        /// Must be `on` or more: a commit is answered once it is flushed to the disk.
+        synchronous_commit: String,
+        /// Must be `on`: the server flushes at all.
+        fsync: String,
+        /// Must be `on`: a page torn by a power cut can be mended.
+        full_page_writes: String,
+    },
 }
 
 impl Durability {
-    async fn read(connection: &mut SqlConnection) -> Result<Self, StorageError> {
-        let journal_mode =
-            sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *connection).await?;
-        let synchronous =
-            sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *connection).await?;
-        Ok(Self { journal_mode, synchronous })
-    }
-
-    fn check(&self) -> Result<(), StorageError> {
-        if self.journal_mode == "wal" && self.synchronous == 2 {
-            return Ok(());
-        }
-        Err(StorageError::NotDurable(format!(
-            "journal_mode={}, synchronous={}",
-            self.journal_mode, self.synchronous
-        )))
+    /// Refuses what would not be durable.
+    pub fn check(&self) -> Result<(), StorageError> {
+        let (durable, told) = match self {
+            Self::Sqlite { journal_mode, synchronous } => (
+                journal_mode == "wal" && *synchronous == 2,
+                format!("journal_mode={journal_mode}, synchronous={synchronous}"),
+            ),
+            Self::Postgres { synchronous_commit, fsync, full_page_writes } => (
+                ["on", "remote_apply"].contains(&&**synchronous_commit)
+                    && fsync == "on"
+                    && full_page_writes == "on",
+                format!(
+                    "synchronous_commit={synchronous_commit}, fsync={fsync}, \
+                     full_page_writes={full_page_writes}"
+                ),
+            ),
+        };
+        if durable { Ok(()) } else { Err(StorageError::NotDurable(told)) }
     }
 }
 
@@ -88,15 +104,7 @@ impl Job {
     }
 }
 
-/// Opens a connection and refuses it where it would not be durable.
-pub(super) async fn connect(options: &SqliteConnectOptions) -> Result<SqlConnection, StorageError> {
-    let mut connection = options.connect().await?;
-    Durability::read(&mut connection).await?.check()?;
-    Ok(connection)
-}
-
 pub(super) struct Writer {
-    options: SqliteConnectOptions,
     /// `None` after a failure, until the next group opens a fresh one.
     connection: Option<SqlConnection>,
     head: ChainHead,
@@ -104,25 +112,24 @@ pub(super) struct Writer {
     /// Set once the disk can no longer be trusted; only a restart helps.
     broken: Option<StorageError>,
     /// Let go only after the connection is closed.
-    _lock: DatabaseLock,
+    claim: Claim,
 }
 
 impl Writer {
     pub(super) async fn new(
-        options: SqliteConnectOptions,
+        claim: Claim,
         mut connection: SqlConnection,
-        lock: DatabaseLock,
         group_rows_max: usize,
     ) -> Result<Self, StorageError> {
-        let head = ChainHead::load(&mut connection).await?;
-        let connection = Some(connection);
-        Ok(Self { options, connection, head, group_rows_max, broken: None, _lock: lock })
+        let head = connection.fetch_optional(ChainHead::asked()).await?;
+        let head = ChainHead::told(head.as_ref())?;
+        Ok(Self { connection: Some(connection), head, group_rows_max, broken: None, claim })
     }
 
     /// Works until told to close, or until nobody can hand it anything any more.
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         let mut jobs = Vec::new();
-        let mut waiting = commands.recv().await;
+        let mut waiting = self.next(&mut commands).await;
         while let Some(command) = waiting.take() {
             match command {
                 Command::Write(job) => {
@@ -136,17 +143,55 @@ impl Writer {
                 Command::Close(done) => {
                     commands.close();
                     self.close().await;
-                    // The lock goes before the answer: whoever hears it may open again at once.
+                    // The claim goes before the answer: whoever hears it may open again at once.
                     drop(self);
                     let _ = done.send(());
                     return;
                 }
             }
             if waiting.is_none() {
-                waiting = commands.recv().await;
+                waiting = self.next(&mut commands).await;
             }
         }
         self.close().await;
+    }
+
+    /// Waits for a command, and meanwhile gives signs of life where they are due.
+    async fn next(&mut self, commands: &mut mpsc::Receiver<Command>) -> Option<Command> {
+        let Some(every) = self.claim.beat_every() else { return commands.recv().await };
+        loop {
+            if let Ok(command) = timeout(every, commands.recv()).await {
+                return command;
+            }
+            if self.broken.is_none()
+                && let Err(error) = self.beat().await
+            {
+                tracing::error!(%error, "the writer could not give a sign of life");
+                self.failed(&error).await;
+            }
+        }
+    }
+
+    async fn beat(&mut self) -> Result<(), StorageError> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.claim.connect().await?,
+        };
+        let beaten = self.claim.beat(&mut connection).await;
+        self.connection = Some(connection);
+        beaten
+    }
+
+    /// The driver cannot tell whether the database rolled back by itself, so the connection goes,
+    /// and with it whatever was left undone.
+    async fn failed(&mut self, error: &StorageError) {
+        if let Some(connection) = self.connection.take() {
+            // What has failed may well fail to say goodbye.
+            let _ = self.claim.bounded(connection.close()).await;
+        }
+        if error.is_fatal() {
+            self.broken = Some(error.clone());
+        }
     }
 
     /// Takes what has queued up, in order, as long as the group stays within its bound.
@@ -173,7 +218,10 @@ impl Writer {
 
     async fn commit_and_answer(&mut self, jobs: &mut Vec<Job>) {
         let outcome = self.commit(jobs).await;
-        if outcome == Err(StorageError::Conflict) && jobs.len() > 1 {
+        if jobs.len() > 1
+            && let Err(error) = &outcome
+            && error.blames_a_row()
+        {
             // One bad row must not fail its neighbours, who know nothing of it.
             for job in jobs.drain(..) {
                 let outcome = self.commit(std::slice::from_ref(&job)).await;
@@ -187,60 +235,78 @@ impl Writer {
         }
     }
 
+    /// Commits, and tries again where the database is away for the moment.
     async fn commit(&mut self, jobs: &[Job]) -> Result<(), StorageError> {
         if let Some(error) = &self.broken {
             return Err(error.clone());
         }
-        let mut connection = match self.connection.take() {
+        let mut patience = self.claim.patience();
+        let mut in_doubt = false;
+        loop {
+            let Err(error) = self.attempt(jobs, &mut in_doubt).await else { return Ok(()) };
+            self.failed(&error).await;
+            if error.is_passing() && patience.wait().await {
+                tracing::warn!(%error, jobs = jobs.len(), "tries a group of writes again");
+                continue;
+            }
+            tracing::error!(%error, jobs = jobs.len(), "a group of writes failed");
+            return Err(error);
+        }
+    }
+
+    /// Commits once. `in_doubt` says whether an earlier attempt may have arrived, and becomes true
+    /// where this one may.
+    async fn attempt(&mut self, jobs: &[Job], in_doubt: &mut bool) -> Result<(), StorageError> {
+        let connection = match &mut self.connection {
             Some(connection) => connection,
-            None => connect(&self.options).await?,
+            none => none.insert(self.claim.connect().await?),
         };
         let mut head = self.head.clone();
-        match transact(&mut connection, jobs, &mut head).await {
-            Ok(()) => {
-                self.head = head;
-                self.connection = Some(connection);
-                Ok(())
-            }
-            Err(error) => {
-                tracing::error!(%error, jobs = jobs.len(), "a group of writes failed");
-                // The driver cannot tell whether the database rolled back by itself, so the
-                // connection goes, and with it whatever was left undone.
-                let _ = connection.close().await;
-                if error.is_fatal() {
-                    self.broken = Some(error.clone());
-                }
-                Err(error)
-            }
-        }
+        let transact = transact(&self.claim, connection, jobs, &mut head, in_doubt);
+        self.claim.bounded(transact).await?;
+        self.head = head;
+        self.claim.committed();
+        Ok(())
     }
 
     async fn durability(&mut self) -> Result<Durability, StorageError> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            none => none.insert(connect(&self.options).await?),
+            none => none.insert(self.claim.connect().await?),
         };
         Durability::read(connection).await
     }
 
     async fn close(&mut self) {
-        if let Some(connection) = self.connection.take()
-            && let Err(error) = connection.close().await
-        {
-            let error = StorageError::from(error);
+        let Some(mut connection) = self.connection.take() else { return };
+        if let Err(error) = self.claim.release(&mut connection).await {
+            tracing::warn!(%error, "the database was not let go of; the next one waits a while");
+        }
+        if let Err(error) = self.claim.bounded(connection.close()).await {
             tracing::warn!(%error, "the database did not close cleanly; it recovers at the next open");
         }
     }
 }
 
 async fn transact(
+    claim: &Claim,
     connection: &mut SqlConnection,
     jobs: &[Job],
     head: &mut ChainHead,
+    in_doubt: &mut bool,
 ) -> Result<(), StorageError> {
-    let mut transaction = connection.begin().await?;
+    let standing = claim.begin(connection, *in_doubt).await?;
     let group = Group::of(jobs.iter().flat_map(|job| &job.writes));
-    group.insert(&mut transaction, head).await?;
-    transaction.commit().await?;
-    Ok(())
+    match standing {
+        Standing::Next => {
+            *in_doubt = false;
+            group.insert(connection, head).await?;
+            *in_doubt = true;
+            connection.command("COMMIT").await
+        }
+        Standing::Arrived => {
+            group.advance(head);
+            connection.command("ROLLBACK").await
+        }
+    }
 }

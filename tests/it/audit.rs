@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::json;
-use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 use tessera::{
     simulator::Faults,
     storage::{ChainFault, Reader},
@@ -168,25 +167,18 @@ async fn a_row_that_somebody_altered_is_found() {
     let World { stage, gateway } = world;
     gateway.stop().await;
 
-    let options = SqliteConnectOptions::new().filename(stage.database());
-    let mut connection = SqliteConnection::connect_with(&options).await.expect("opened");
     let altered = rows / 2;
-    sqlx::query("UPDATE audit_event SET body = replace(body, '\"outcome\":\"0\"', '\"outcome\":\"4\"') || ' ' WHERE seq = $1")
-        .bind(altered as i64)
-        .execute(&mut connection)
-        .await
-        .expect("altered");
-    let reader = Reader::open(&stage.database()).await.expect("opened");
+    let other = format!(
+        "UPDATE audit_event SET body = replace(body, '\"outcome\":\"0\"', '\"outcome\":\"4\"') \
+         || ' ' WHERE seq = {altered}"
+    );
+    stage.tamper(&other).await;
+    let reader = Reader::open(stage.database()).await.expect("opened");
     let bad = reader.verify_audit_chain().await.expect("walked").first_bad.expect("found");
     assert_eq!((bad.seq, bad.fault), (altered, ChainFault::Altered));
 
-    sqlx::query("DELETE FROM audit_event WHERE seq >= $1")
-        .bind(altered as i64)
-        .execute(&mut connection)
-        .await
-        .expect("cut off");
+    stage.tamper(&format!("DELETE FROM audit_event WHERE seq >= {altered}")).await;
     let report = reader.verify_audit_chain().await.expect("walked");
     assert!(report.first_bad.is_some(), "the end was cut off: {report:?}");
     reader.close().await;
-    connection.close().await.expect("closed");
 }

@@ -3,7 +3,6 @@
 use std::{fs, process::Output};
 
 use serde_json::json;
-use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use crate::{
     people::{anne, anybody, lake, patient},
@@ -50,7 +49,8 @@ async fn members_are_applied_once_and_changes_are_printed() {
     assert!(changed.contains("unchanged    anne"), "{changed}");
     assert!(changed.contains("changed      lake"), "{changed}");
     assert!(changed.contains("Hospital lake") && changed.contains("Lakeside Clinic"), "{changed}");
-    let list = out(&tessera(&stage, &["member", "--database", "tessera.db", "list"]));
+    let database = stage.database_argument();
+    let list = out(&tessera(&stage, &["member", "--database", database, "list"]));
     assert!(list.contains("Lakeside Clinic") && list.contains("active"), "{list}");
 }
 
@@ -108,18 +108,13 @@ async fn an_import_for_an_unknown_member_is_refused() {
 async fn the_audit_trail_is_verified_and_a_broken_one_told() {
     let stage = stage();
     assert!(apply_members(&stage).status.success());
-    let verify = || tessera(&stage, &["audit", "verify", "--database", "tessera.db"]);
+    let database = stage.database_argument();
+    let verify = || tessera(&stage, &["audit", "verify", "--database", database]);
     let whole = verify();
     assert_eq!(whole.status.code(), Some(0), "{}", err(&whole));
     assert!(out(&whole).contains("The audit trail is whole: 4 rows."), "{}", out(&whole));
 
-    let options = SqliteConnectOptions::new().filename(stage.database());
-    let mut connection = SqliteConnection::connect_with(&options).await.expect("opened");
-    sqlx::query("UPDATE audit_event SET recorded_at = recorded_at + 1 WHERE seq = 3")
-        .execute(&mut connection)
-        .await
-        .expect("altered");
-    connection.close().await.expect("closed");
+    stage.tamper("UPDATE audit_event SET recorded_at = recorded_at + 1 WHERE seq = 3").await;
     let broken = verify();
     assert_eq!(broken.status.code(), Some(1), "{}", err(&broken));
     assert!(out(&broken).contains("BROKEN at row 3"), "{}", out(&broken));

@@ -1,9 +1,13 @@
 //! Journeys through a whole gateway: real mutual TLS, a real database, simulated members, invented
 //! patients.
+//!
+//! `tests/it_postgres` is this very folder: the same suite on PostgreSQL.
 
 mod answers;
 mod people;
 mod process;
+#[path = "../../src/storage/test_server.rs"]
+mod test_server;
 mod world;
 
 mod access;

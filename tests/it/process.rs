@@ -21,7 +21,8 @@ pub(crate) fn tessera(stage: &Stage, args: &[&str]) -> Output {
 
 /// Puts the stage's members in force.
 pub(crate) fn apply_members(stage: &Stage) -> Output {
-    tessera(stage, &["member", "--database", "tessera.db", "apply", "-f", "members.toml"])
+    let database = stage.database_argument();
+    tessera(stage, &["member", "--database", database, "apply", "-f", "members.toml"])
 }
 
 /// `tessera serve`, killed when dropped.

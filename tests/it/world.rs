@@ -12,6 +12,9 @@ use std::{
 use futures_util::TryStreamExt as _;
 use reqwest::{Method, RequestBuilder, header};
 use serde_json::{Value, json};
+use sqlx::{
+    AssertSqlSafe, Connection as _, PgConnection, SqliteConnection, sqlite::SqliteConnectOptions,
+};
 use tempfile::TempDir;
 use tessera::{
     app::{self, RunningGateway, SystemClock},
@@ -20,6 +23,7 @@ use tessera::{
     domain::{Clock, MemberCode},
     fhir::{FHIR_JSON, Resource},
     simulator::{Faults, MemberData, Simulator, SimulatorOptions},
+    storage::DatabaseAddress,
     tls::{
         Credentials, DevelopmentPki, MemberTls, PkiParties, RevocationLists, ServerTls,
         client_config, mint_development_pki, pki,
@@ -30,7 +34,14 @@ use time::OffsetDateTime;
 use crate::{
     answers::{Answer, Event},
     people::number_of,
+    test_server::server,
 };
+
+/// Whether this run of the suite is the one on PostgreSQL: `tests/it_postgres` is the same folder,
+/// by a symbolic link.
+pub(crate) fn on_postgres() -> bool {
+    env!("CARGO_CRATE_NAME") == "it_postgres"
+}
 
 /// Longer than anything here takes on a busy machine; what waits for more has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
@@ -88,6 +99,8 @@ fn code(text: &str) -> MemberCode {
 /// Members that run, and the files of a gateway that need not run.
 pub(crate) struct Stage {
     home: TempDir,
+    /// A file's name or a server's URL.
+    database: String,
     pub(crate) pki: DevelopmentPki,
     sites: Vec<Site>,
     members: BTreeMap<&'static str, Simulator>,
@@ -106,10 +119,14 @@ impl Stage {
         let certs = home.path().join("certs");
         let pki = mint_development_pki(&certs, now, &parties, pki::Existing::Keep).expect("minted");
         let members = sites.iter().map(|site| (site.code, start_member(site, &pki))).collect();
-        let stage = Self { home, pki, sites, members };
+        let database = match on_postgres() {
+            true => server().database(),
+            false => home.path().join("tessera.db").to_string_lossy().into_owned(),
+        };
+        let stage = Self { home, database, pki, sites, members };
         stage.write("members.toml", &stage.told_members());
         stage.write("clients.toml", &told_clients(&stage.sites));
-        let mut settings = settings(&stage.database());
+        let mut settings = settings(&stage.database);
         change(&mut settings);
         stage.write("tessera.toml", &settings);
         let model = include_str!("../../config/model.json");
@@ -153,8 +170,28 @@ impl Stage {
         self.home().join("members.toml")
     }
 
-    pub(crate) fn database(&self) -> PathBuf {
-        self.home().join("tessera.db")
+    pub(crate) fn database(&self) -> DatabaseAddress {
+        self.database.parse().expect("an address")
+    }
+
+    /// As the command line takes it.
+    pub(crate) fn database_argument(&self) -> &str {
+        &self.database
+    }
+
+    /// Does to the database what only somebody with it in hand can do.
+    pub(crate) async fn tamper(&self, sql: &str) {
+        let sql = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
+        if on_postgres() {
+            let mut connection = PgConnection::connect(&self.database).await.expect("opened");
+            sql.execute(&mut connection).await.expect("altered");
+            connection.close().await.expect("closed");
+        } else {
+            let options = SqliteConnectOptions::new().filename(&self.database);
+            let mut connection = SqliteConnection::connect_with(&options).await.expect("opened");
+            sql.execute(&mut connection).await.expect("altered");
+            connection.close().await.expect("closed");
+        }
     }
 
     /// A running member.
@@ -222,13 +259,18 @@ fn told_clients(sites: &[Site]) -> Value {
     json!({ "client": feeds.chain(others).collect::<Vec<Value>>() })
 }
 
-fn settings(database: &Path) -> Value {
+fn settings(database: &str) -> Value {
+    let storage = match on_postgres() {
+        // A killed gateway's lease is soon over.
+        true => json!({"url": database, "lease_ms": 400}),
+        false => json!({"path": database}),
+    };
     json!({
         "server": {"fhir_address": "127.0.0.1:0", "health_address": "127.0.0.1:0", "workers": 1,
             "drain_s": 1},
         "tls": {"certificate": "certs/gateway.crt", "key": "certs/gateway.key",
             "client_roots": "certs/root.crt", "member_roots": "certs/root.crt"},
-        "storage": {"path": database},
+        "storage": storage,
         "api": {"base_url": "https://127.0.0.1:0/fhir"},
         "access": {"clients": "clients.toml"},
         "index": {"model": "model.json"},

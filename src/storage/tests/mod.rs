@@ -1,6 +1,7 @@
 use std::{io::Write as _, path::Path, pin::pin};
 
 use futures_util::TryStreamExt as _;
+use rstest::rstest;
 use sqlx::{ConnectOptions as _, Connection as _, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 use time::{Duration, OffsetDateTime, macros::datetime};
@@ -8,32 +9,72 @@ use uuid::Uuid;
 
 use crate::domain::{EnterpriseId, LocalId, MemberCode, RecordKey, RequestId};
 
-use super::*;
+use super::{sql::SqlPool, test_server::server, *};
 
 const NOON: OffsetDateTime = datetime!(2026-03-05 12:00:00.123456 UTC);
 
-struct Home(TempDir);
+/// Which database a test runs on.
+#[derive(Clone, Copy, Debug)]
+enum Engine {
+    Sqlite,
+    Postgres,
+}
+use Engine::{Postgres, Sqlite};
+
+/// An empty database of a test's own.
+struct Home {
+    folder: TempDir,
+    address: DatabaseAddress,
+}
 
 impl Home {
-    fn new() -> Self {
-        Self(tempfile::tempdir().expect("a temporary folder can be made"))
+    fn on(engine: Engine) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let address = match engine {
+            Sqlite => folder.path().join("tessera.db").into(),
+            Postgres => server().database().parse().expect("a URL"),
+        };
+        Self { folder, address }
     }
 
+    /// A lease short enough for tests that wait for its end.
     fn settings(&self) -> StorageSettings {
-        StorageSettings::at(self.0.path().join("tessera.db"))
+        let lease = std::time::Duration::from_millis(400);
+        StorageSettings { lease, ..StorageSettings::at(self.address.clone()) }
+    }
+
+    fn file(&self) -> &Path {
+        self.address.file().expect("it is on SQLite")
     }
 
     async fn open(&self) -> Database {
         Database::open(&self.settings()).await.expect("the database opens")
     }
 
-    /// Does what only somebody with the file in hand can do.
-    async fn tamper(&self, sql: &'static str) {
-        let options = SqliteConnectOptions::new().filename(self.settings().path);
-        let mut connection = options.connect().await.expect("the file is free");
-        sqlx::query(sql).execute(&mut connection).await.expect("the statement is good");
-        connection.close().await.expect("nothing is pending");
+    async fn reader(&self) -> Reader {
+        Reader::open(self.address.clone()).await.expect("the database opens")
     }
+
+    /// Does what only somebody with the database in hand can do.
+    async fn tamper(&self, sql: &str) {
+        match &self.address {
+            DatabaseAddress::File(path) => {
+                let mut connection =
+                    SqliteConnectOptions::new().filename(path).connect().await.expect("it is free");
+                run(sql).execute(&mut connection).await.expect("the statement is good");
+                connection.close().await.expect("nothing is pending");
+            }
+            DatabaseAddress::Server(server) => {
+                let mut connection = server.options().connect().await.expect("it answers");
+                run(sql).execute(&mut connection).await.expect("the statement is good");
+                connection.close().await.expect("nothing is pending");
+            }
+        }
+    }
+}
+
+fn run(sql: &str) -> sqlx::RawSql {
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()))
 }
 
 fn audit(audit_id: u128, state: AuditState) -> Write {
@@ -84,30 +125,43 @@ fn journal(seq: u64, bytes: usize) -> JournalRow {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn the_live_writer_flushes_each_commit() {
-    let home = Home::new();
+async fn the_live_writer_flushes_each_commit(#[values(Sqlite, Postgres)] engine: Engine) {
+    let home = Home::on(engine);
     let db = home.open().await;
     let durability = db.writer_durability().await.expect("the writer answers");
-    assert_eq!(durability, Durability { journal_mode: "wal".to_owned(), synchronous: 2 });
+    let due = match engine {
+        Sqlite => Durability::Sqlite { journal_mode: "wal".to_owned(), synchronous: 2 },
+        Postgres => Durability::Postgres {
+            synchronous_commit: "on".to_owned(),
+            fsync: "on".to_owned(),
+            full_page_writes: "on".to_owned(),
+        },
+    };
+    assert_eq!(durability, due);
 }
 
+#[rstest]
 #[tokio::test]
-async fn one_process_writes_until_it_closes() {
-    let home = Home::new();
+async fn one_process_writes_until_it_closes(#[values(Sqlite, Postgres)] engine: Engine) {
+    let home = Home::on(engine);
     let db = home.open().await;
     let second = Database::open(&home.settings()).await.err();
-    assert_eq!(second, Some(StorageError::InUse(home.settings().path)));
-    Reader::open(&home.settings().path).await.expect("reading is free").close().await;
+    assert!(matches!(second, Some(StorageError::InUse(_))), "{second:?}");
+    home.reader().await.close().await;
     db.close().await;
     assert_eq!(db.write(vec![audit(1, AuditState::Open)]).await, Err(StorageError::Closed));
     db.close().await;
     home.open().await.close().await;
 }
 
+#[rstest]
 #[tokio::test]
-async fn what_was_acknowledged_reads_back_after_reopening() {
-    let home = Home::new();
+async fn what_was_acknowledged_reads_back_after_reopening(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) {
+    let home = Home::on(engine);
     let db = home.open().await;
     let task = ReviewTaskRow {
         task_no: 1,
@@ -184,9 +238,10 @@ async fn what_was_acknowledged_reads_back_after_reopening() {
     assert_eq!(reader.meta("index.model").await, Ok(Some("m1".to_owned())));
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_conflicting_write_fails_alone() {
-    let home = Home::new();
+async fn a_conflicting_write_fails_alone(#[values(Sqlite, Postgres)] engine: Engine) {
+    let home = Home::on(engine);
     let db = home.open().await;
     db.write(vec![Write::Member(member("north", 1))]).await.expect("the disk is fine");
     // Nothing runs in between on this single thread, so the three make one group.
@@ -203,20 +258,35 @@ async fn a_conflicting_write_fails_alone() {
     assert_eq!(codes, ["east", "north", "west"], "south went down with its own write");
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_write_is_bounded() {
-    let home = Home::new();
+async fn a_write_is_bounded(#[values(Sqlite, Postgres)] engine: Engine) {
+    let home = Home::on(engine);
     let settings = StorageSettings { group_rows_max: 2, ..home.settings() };
     let db = Database::open(&settings).await.expect("the database opens");
     let writes = (1..=3).map(|id| audit(id, AuditState::Open)).collect();
     assert_eq!(db.write(writes).await, Err(StorageError::TooLarge { rows: 3, rows_max: 2 }));
 }
 
+/// As the server says it where its disk is full.
+const FULL_AT_300_000_BYTES: &str = "
+    CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF length(NEW.demographics) >= 300000 THEN
+            RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full';
+        END IF;
+        RETURN NEW;
+    END $$;
+    CREATE TRIGGER full_disk BEFORE INSERT ON journal FOR EACH ROW EXECUTE FUNCTION full_disk()";
+
+#[rstest]
 #[tokio::test]
-async fn a_full_disk_changes_nothing_and_harms_nothing() {
-    let home = Home::new();
+async fn a_full_disk_changes_nothing_and_harms_nothing(#[values(Sqlite, Postgres)] engine: Engine) {
+    let home = Home::on(engine);
     let settings = StorageSettings { file_bytes_max: Some(400_000), ..home.settings() };
     let db = Database::open(&settings).await.expect("the database opens");
+    if let Postgres = engine {
+        home.tamper(FULL_AT_300_000_BYTES).await;
+    }
     db.write(vec![audit(1, AuditState::Open)]).await.expect("there is room yet");
     let large = vec![
         audit(2, AuditState::Open),
@@ -228,14 +298,15 @@ async fn a_full_disk_changes_nothing_and_harms_nothing() {
     assert!(entries.is_empty());
     db.write(vec![audit(1, AuditState::Closed)]).await.expect("a small row still fits");
     let durability = db.writer_durability().await.expect("the writer answers");
-    assert_eq!(durability.synchronous, 2, "the connection made after the failure is durable too");
+    durability.check().expect("the connection made after the failure is durable too");
     let report = db.reader().verify_audit_chain().await.expect("the chain can be walked");
     assert_eq!((report.rows, report.first_bad), (2, None));
 }
 
+#[rstest]
 #[tokio::test]
-async fn concurrent_writers_are_all_heard() {
-    let home = Home::new();
+async fn concurrent_writers_are_all_heard(#[values(Sqlite, Postgres)] engine: Engine) {
+    let home = Home::on(engine);
     let db = home.open().await;
     let tasks: Vec<_> = (1..=200_u128)
         .map(|id| {
@@ -254,9 +325,10 @@ async fn concurrent_writers_are_all_heard() {
     assert!(db.reader().audit_rows_left_open().await.expect("rows read").is_empty());
 }
 
+#[rstest]
 #[tokio::test]
-async fn audits_left_open_are_found_after_a_restart() {
-    let home = Home::new();
+async fn audits_left_open_are_found_after_a_restart(#[values(Sqlite, Postgres)] engine: Engine) {
+    let home = Home::on(engine);
     let db = home.open().await;
     db.write(vec![audit(1, AuditState::Open), audit(2, AuditState::Open)]).await.expect("room");
     db.write(vec![audit(1, AuditState::Stretch), audit(1, AuditState::Closed)])
@@ -274,14 +346,14 @@ async fn audits_left_open_are_found_after_a_restart() {
     assert!(last == AuditRow { seq: 4, entry: expected });
 }
 
+#[rstest]
 #[tokio::test]
-async fn the_audit_chain_names_the_first_bad_row() {
+async fn the_audit_chain_names_the_first_bad_row(#[values(Sqlite, Postgres)] engine: Engine) {
     for (sql, seq, fault) in [
         ("UPDATE audit_event SET body = '{}' WHERE seq = 3", 3, ChainFault::Altered),
         ("UPDATE audit_event SET person = NULL WHERE seq = 4", 4, ChainFault::Altered),
         ("UPDATE audit_event SET recorded_at = 0 WHERE seq = 1", 1, ChainFault::Altered),
         ("UPDATE audit_event SET prev_hash = hash WHERE seq = 2", 2, ChainFault::WrongPredecessor),
-        ("UPDATE audit_event SET body = x'ff' WHERE seq = 2", 2, ChainFault::Unreadable),
         ("DELETE FROM audit_event WHERE seq = 2", 2, ChainFault::Missing),
         ("DELETE FROM audit_event WHERE seq >= 4", 4, ChainFault::Missing),
         ("DELETE FROM audit_event", 1, ChainFault::Missing),
@@ -292,12 +364,13 @@ async fn the_audit_chain_names_the_first_bad_row() {
             ChainFault::NotVouchedFor,
         ),
         (
-            "UPDATE meta SET value = '5:' || hex(zeroblob(32)) WHERE name = 'audit.head'",
+            "UPDATE meta SET value = '5:' || replace('00000000', '0', '00000000') \
+             WHERE name = 'audit.head'",
             5,
             ChainFault::NotTheHead,
         ),
     ] {
-        let home = Home::new();
+        let home = Home::on(engine);
         let db = home.open().await;
         for id in 1..=5 {
             db.write(vec![audit(id, AuditState::Closed)]).await.expect("the disk is fine");
@@ -306,7 +379,7 @@ async fn the_audit_chain_names_the_first_bad_row() {
         assert_eq!((whole.rows, whole.first_bad), (5, None));
         db.close().await;
         home.tamper(sql).await;
-        let reader = Reader::open(&home.settings().path).await.expect("the file opens");
+        let reader = home.reader().await;
         let report = reader.verify_audit_chain().await.expect("the chain can be walked");
         assert_eq!(report.first_bad, Some(BadAuditRow { seq, fault }), "{sql}");
         reader.close().await;
@@ -314,8 +387,22 @@ async fn the_audit_chain_names_the_first_bad_row() {
 }
 
 #[tokio::test]
-async fn the_chain_goes_on_after_reopening() {
-    let home = Home::new();
+async fn an_audit_row_that_is_not_even_text_is_named() {
+    let home = Home::on(Sqlite);
+    let db = home.open().await;
+    for id in 1..=3 {
+        db.write(vec![audit(id, AuditState::Closed)]).await.expect("the disk is fine");
+    }
+    db.close().await;
+    home.tamper("UPDATE audit_event SET body = x'ff' WHERE seq = 2").await;
+    let report = home.reader().await.verify_audit_chain().await.expect("it can be walked");
+    assert_eq!(report.first_bad, Some(BadAuditRow { seq: 2, fault: ChainFault::Unreadable }));
+}
+
+#[rstest]
+#[tokio::test]
+async fn the_chain_goes_on_after_reopening(#[values(Sqlite, Postgres)] engine: Engine) {
+    let home = Home::on(engine);
     for id in 1..=3 {
         let db = home.open().await;
         db.write(vec![audit(id, AuditState::Open)]).await.expect("the disk is fine");
@@ -339,23 +426,32 @@ async fn damage_is_recognised_at_open() {
     };
     let damages: [fn(&Path); 2] = [spoil_start, cut_in_half];
     for damage in damages {
-        let home = Home::new();
+        let home = Home::on(Sqlite);
         let db = home.open().await;
         let rows = (1..=200).map(|seq| Write::Journal(journal(seq, 2_000))).collect();
         db.write(rows).await.expect("the disk is fine");
         db.close().await;
-        damage(&home.settings().path);
+        damage(home.file());
         let error = Database::open(&home.settings()).await.err().expect("the file is damaged");
         assert!(matches!(error, StorageError::Corrupt(_)), "{error}");
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_read_only_database_says_so() {
-    let home = Home::new();
+async fn a_read_only_database_says_so(#[values(Sqlite, Postgres)] engine: Engine) {
+    let home = Home::on(engine);
     let db = home.open().await;
-    let refused = sqlx::query("DELETE FROM journal").execute(db.reader().pool()).await;
-    assert_eq!(refused.err().map(StorageError::from), Some(StorageError::ReadOnly));
-    let nowhere = StorageSettings::at(home.0.path().join("absent").join("tessera.db"));
+    let refused = match db.reader().pool() {
+        SqlPool::Sqlite(pool) => run("DELETE FROM journal").execute(pool).await.err(),
+        SqlPool::Postgres(pool) => run("DELETE FROM journal").execute(pool).await.err(),
+    };
+    assert_eq!(refused.map(StorageError::from), Some(StorageError::ReadOnly));
+}
+
+#[tokio::test]
+async fn a_file_in_no_folder_is_an_error() {
+    let home = Home::on(Sqlite);
+    let nowhere = StorageSettings::at(home.folder.path().join("absent").join("tessera.db"));
     assert!(matches!(Database::open(&nowhere).await.err(), Some(StorageError::Io(_))));
 }

@@ -1,33 +1,25 @@
-//! The one place that says which SQL database is spoken to.
+//! Reads a row of either database column by column, into the types that cannot hold nonsense.
 
-use sqlx::{Row as _, migrate::Migrator};
+use sqlx::{Postgres, Row as _, Sqlite};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::domain::{EnterpriseId, LocalId, MemberCode, RecordKey};
 
-use super::StorageError;
+use super::{StorageError, sql::SqlRow};
 
-pub(super) type Sql = sqlx::Sqlite;
-pub(super) type SqlConnection = sqlx::SqliteConnection;
-pub(super) type SqlPool = sqlx::SqlitePool;
-pub(super) type SqlRow = sqlx::sqlite::SqliteRow;
-
-/// The most values that one statement may bind: 32,766 in SQLite, 65,535 in PostgreSQL.
-pub(super) const BINDS_MAX: usize = 32_766;
-
-/// The schema, step by step.
-pub(super) fn migrations() -> Migrator {
-    let mut migrations = sqlx::migrate!("src/storage/migrations/sqlite");
-    // Our own lock guards the database; not every engine knows the migrator's.
-    migrations.set_locking(false);
-    migrations
+/// What can be read from a column of either database.
+pub(super) trait Readable<'r>:
+    sqlx::Decode<'r, Sqlite> + sqlx::Type<Sqlite> + sqlx::Decode<'r, Postgres> + sqlx::Type<Postgres>
+{
 }
 
-/// A time as stored: microseconds since 1970, UTC.
-pub(super) fn micros(time: OffsetDateTime) -> i64 {
-    // Fits: the calendar of `time` ends at the year 9999, 2.5e17 microseconds after 1970.
-    (time.unix_timestamp_nanos() / 1_000) as i64
+impl<'r, T> Readable<'r> for T where
+    T: sqlx::Decode<'r, Sqlite>
+        + sqlx::Type<Sqlite>
+        + sqlx::Decode<'r, Postgres>
+        + sqlx::Type<Postgres>
+{
 }
 
 /// One row, read column by column in the order of the query.
@@ -46,13 +38,14 @@ impl<'r> Columns<'r> {
         StorageError::Unreadable { table: self.table }
     }
 
-    pub(super) fn value<T>(&mut self) -> Result<T, StorageError>
-    where
-        T: sqlx::Decode<'r, Sql> + sqlx::Type<Sql>,
-    {
+    pub(super) fn value<T: Readable<'r>>(&mut self) -> Result<T, StorageError> {
         let at = self.next;
         self.next += 1;
-        self.row.try_get(at).map_err(|_| self.unreadable())
+        let read = match self.row {
+            SqlRow::Sqlite(row) => row.try_get(at),
+            SqlRow::Postgres(row) => row.try_get(at),
+        };
+        read.map_err(|_| self.unreadable())
     }
 
     pub(super) fn count(&mut self) -> Result<u64, StorageError> {
@@ -113,6 +106,12 @@ impl<'r> Columns<'r> {
         let local_id = LocalId::parse(system, value).map_err(|_| self.unreadable())?;
         Ok(Some(RecordKey { member, local_id }))
     }
+}
+
+/// A time as stored: microseconds since 1970, UTC.
+pub(super) fn micros(time: OffsetDateTime) -> i64 {
+    // Fits: the calendar of `time` ends at the year 9999, 2.5e17 microseconds after 1970.
+    (time.unix_timestamp_nanos() / 1_000) as i64
 }
 
 /// An enterprise id as stored: its 16 bytes, most significant first.
