@@ -64,9 +64,21 @@ impl FromStr for DatabaseAddress {
     }
 }
 
-impl<P: Into<PathBuf>> From<P> for DatabaseAddress {
-    fn from(path: P) -> Self {
-        Self::File(path.into())
+impl From<PathBuf> for DatabaseAddress {
+    fn from(path: PathBuf) -> Self {
+        Self::File(path)
+    }
+}
+
+impl From<&Path> for DatabaseAddress {
+    fn from(path: &Path) -> Self {
+        Self::File(path.to_owned())
+    }
+}
+
+impl From<&PathBuf> for DatabaseAddress {
+    fn from(path: &PathBuf) -> Self {
+        Self::File(path.clone())
     }
 }
 
