@@ -24,7 +24,7 @@ pub enum DatabaseAddress {
 /// A database on a PostgreSQL server, and how to log in there. Shows itself without the password.
 #[derive(Clone, Deserialize)]
 #[serde(try_from = "String")]
-pub struct ServerAddress(PgConnectOptions);
+pub struct ServerAddress(Box<PgConnectOptions>);
 
 /// Why an address cannot be used. Never repeats the address, which may hold a password.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -122,7 +122,7 @@ impl FromStr for ServerAddress {
                 _ => return Err(InvalidAddress::Unverified),
             },
         };
-        Ok(Self(options))
+        Ok(Self(Box::new(options)))
     }
 }
 
@@ -138,7 +138,7 @@ impl ServerAddress {
     /// The same with this password.
     #[must_use]
     pub fn with_password(self, password: &str) -> Self {
-        Self(self.0.password(password))
+        Self(Box::new(self.0.password(password)))
     }
 
     pub(super) fn options(&self) -> &PgConnectOptions {

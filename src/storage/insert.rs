@@ -163,7 +163,9 @@ async fn insert<T: Insert>(connection: &mut SqlConnection, rows: &[T]) -> Result
     let rows_max = STATEMENT_ROWS_MAX.min(BINDS_MAX / T::COLUMNS);
     for chunk in power_of_two_chunks(rows, rows_max) {
         let mut values = Values(Vec::with_capacity(chunk.len() * T::COLUMNS));
-        chunk.iter().for_each(|row| row.bind(&mut values));
+        for row in chunk {
+            row.bind(&mut values);
+        }
         let sql = insert_sql(T::INTO, T::COLUMNS, chunk.len(), T::ON_CONFLICT);
         connection.execute(Statement::built(sql, values.0)).await?;
     }

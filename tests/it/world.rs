@@ -119,9 +119,10 @@ impl Stage {
         let certs = home.path().join("certs");
         let pki = mint_development_pki(&certs, now, &parties, pki::Existing::Keep).expect("minted");
         let members = sites.iter().map(|site| (site.code, start_member(site, &pki))).collect();
-        let database = match on_postgres() {
-            true => server().database(),
-            false => home.path().join("tessera.db").to_string_lossy().into_owned(),
+        let database = if on_postgres() {
+            server().database()
+        } else {
+            home.path().join("tessera.db").to_string_lossy().into_owned()
         };
         let stage = Self { home, database, pki, sites, members };
         stage.write("members.toml", &stage.told_members());
@@ -260,10 +261,11 @@ fn told_clients(sites: &[Site]) -> Value {
 }
 
 fn settings(database: &str) -> Value {
-    let storage = match on_postgres() {
+    let storage = if on_postgres() {
         // A killed gateway's lease is soon over.
-        true => json!({"url": database, "lease_ms": 400}),
-        false => json!({"path": database}),
+        json!({"url": database, "lease_ms": 400})
+    } else {
+        json!({"path": database})
     };
     json!({
         "server": {"fhir_address": "127.0.0.1:0", "health_address": "127.0.0.1:0", "workers": 1,
