@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     hash::BuildHasher,
-    io::{BufWriter, Write},
+    io::Write,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -12,6 +12,7 @@ use std::{
 
 use anyhow::Context;
 use clap::Args;
+use rayon::prelude::*;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
@@ -25,6 +26,8 @@ use crate::{
 
 /// Exit code for files that cannot be used.
 const BAD_INPUT: u8 = 2;
+/// Rows of the output made by one task.
+const ROWS_WRITTEN: usize = 8_192;
 /// Training draws its random pairs from this seed: the same files give the same model.
 pub(super) const SEED: u64 = 20_261_101;
 
@@ -139,16 +142,34 @@ fn timed(work: impl FnOnce()) -> f64 {
 }
 
 fn write_links(output: &Path, read: &ReadColumns, clusters: &[u32]) -> std::io::Result<()> {
-    let mut writer = csv::Writer::from_writer(BufWriter::new(File::create(output)?));
-    writer.write_record(["record_id", "enterprise_id"])?;
+    let mut file = File::create(output)?;
+    file.write_all(b"record_id,enterprise_id\n")?;
+    // A few parts at a time, so that what waits to be written stays small.
+    for (round, records) in clusters.chunks(8 * ROWS_WRITTEN).enumerate() {
+        let first = round * 8 * ROWS_WRITTEN;
+        let parts: Vec<std::io::Result<Vec<u8>>> = records
+            .par_chunks(ROWS_WRITTEN)
+            .enumerate()
+            .map(|(part, records)| link_rows(read, first + part * ROWS_WRITTEN, records))
+            .collect();
+        for part in parts {
+            file.write_all(&part?)?;
+        }
+    }
+    Ok(())
+}
+
+/// The rows of some records that follow each other.
+fn link_rows(read: &ReadColumns, first: usize, clusters: &[u32]) -> std::io::Result<Vec<u8>> {
+    use std::fmt::Write as _;
+    let mut writer = csv::Writer::from_writer(Vec::with_capacity(48 * clusters.len()));
     let mut id = String::new();
-    for (record, first) in clusters.iter().enumerate() {
-        use std::fmt::Write as _;
+    for (record, first) in (first..).zip(clusters) {
         id.clear();
         let _ = write!(id, "{}", person_id(read.id(*first as usize), *first));
         writer.write_record([read.id(record), id.as_bytes()])?;
     }
-    writer.into_inner().map_err(csv::IntoInnerError::into_error)?.flush()
+    writer.into_inner().map_err(csv::IntoInnerError::into_error)
 }
 
 /// The same person's id on every run: made of its first record's id and place.

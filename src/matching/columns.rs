@@ -3,7 +3,10 @@
 use super::{
     lexicon::Lexicon,
     nicknames,
-    normalize::{BirthDate, Newborn, NormalizedName, NormalizedPlace, NormalizedRecord, Suffix},
+    normalize::{
+        BirthDate, Newborn, NormalizedName, NormalizedPlace, NormalizedRecord, Suffix, namespace_of,
+    },
+    sketch::{Ends, Letters},
 };
 
 /// The fields that have a lexicon of their own.
@@ -154,6 +157,10 @@ pub(crate) struct Columns {
     family_parts: Vec<[u32; 4]>,
     /// The nickname clusters of each name, by its number.
     nicknames: Vec<&'static [u16]>,
+    /// A sketch of each value, by its number: of a name or a street its [`Letters`], of a social
+    /// security number, phone or e-mail address its [`Ends`], of another number its namespace.
+    sketches: [Vec<u32>; FIELDS],
+    namespaces: Lexicon,
     rows: Vec<Row>,
     more: Vec<More>,
 }
@@ -207,12 +214,23 @@ impl Columns {
         }
     }
 
+    #[inline]
     pub(crate) fn side(&self, number: u32) -> Side<'_> {
         self.view().side(&self.rows[number as usize])
     }
 
+    #[inline]
     pub(crate) fn view(&self) -> View<'_> {
         View { columns: self, local: &NO_LOCAL }
+    }
+
+    fn sketch(&mut self, field: Field, text: &[u8]) -> u32 {
+        match field {
+            Field::Name | Field::Street => Letters::of(text).bits(),
+            Field::Ssn | Field::Phone | Field::Email => Ends::of(text).bits(),
+            Field::Number => self.namespaces.intern(namespace_of(text)),
+            Field::Area | Field::Building => 0,
+        }
     }
 
     /// Interns a record for comparing only: what the population does not know stays in `local`.
@@ -233,6 +251,7 @@ impl<'a> View<'a> {
         Self { columns, local }
     }
 
+    #[inline]
     pub(crate) fn side(self, row: &'a Row) -> Side<'a> {
         let more = match row.more {
             0 => &NO_MORE,
@@ -251,8 +270,44 @@ impl<'a> View<'a> {
         }
     }
 
+    #[inline]
     pub(crate) fn name(self, id: u32) -> &'a [u8] {
         self.text(Field::Name, id)
+    }
+
+    /// The letters of a name or a street.
+    #[inline]
+    pub(crate) fn letters(self, field: Field, id: u32) -> Letters {
+        match self.sketch(field, id) {
+            Some(bits) => Letters::from_bits(bits),
+            None => Letters::of(self.text(field, id)),
+        }
+    }
+
+    /// The ends of a social security number, phone or e-mail address.
+    #[inline]
+    pub(crate) fn ends(self, field: Field, id: u32) -> Ends {
+        match self.sketch(field, id) {
+            Some(bits) => Ends::from_bits(bits),
+            None => Ends::of(self.text(field, id)),
+        }
+    }
+
+    /// Whether two identifiers are of one namespace.
+    #[inline]
+    pub(crate) fn are_of_one_namespace(self, a: u32, b: u32) -> bool {
+        match (self.sketch(Field::Number, a), self.sketch(Field::Number, b)) {
+            (Some(a), Some(b)) => a == b,
+            _ => {
+                let namespace = |id| namespace_of(self.text(Field::Number, id));
+                namespace(a) == namespace(b)
+            }
+        }
+    }
+
+    #[inline]
+    fn sketch(self, field: Field, id: u32) -> Option<u32> {
+        self.columns.sketches[field as usize].get(id as usize).copied()
     }
 
     /// The parts of a surname in order, zeros behind the last.
@@ -300,6 +355,11 @@ impl Interner for Columns {
             let clusters = std::str::from_utf8(text).map_or(&[][..], nicknames::clusters);
             self.nicknames.resize(id as usize, &[]);
             self.nicknames.push(clusters);
+        }
+        if id as usize >= self.sketches[field as usize].len() {
+            let sketch = self.sketch(field, text);
+            self.sketches[field as usize].resize(id as usize, 0);
+            self.sketches[field as usize].push(sketch);
         }
         id
     }

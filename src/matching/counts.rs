@@ -1,6 +1,7 @@
 //! How often each value occurs in a population, and how many people share it.
 
 use hashbrown::HashMap;
+use rayon::prelude::*;
 
 use super::{
     blocking::fingerprint,
@@ -101,39 +102,61 @@ impl Counts {
 
     /// Counts a whole population at once.
     pub(crate) fn of_population(columns: &Columns) -> Self {
-        let mut counts = Self::default();
-        for number in 0..columns.len() as u32 {
-            counts.add(columns.side(number));
-        }
-        for (field, holders) in counts.holders.iter_mut().enumerate() {
-            *holders = count_holders(columns, SHARED_FIELDS[field]);
-        }
-        counts
+        let count = || {
+            let mut counts = Self::default();
+            for number in 0..columns.len() as u32 {
+                counts.add(columns.side(number));
+            }
+            counts
+        };
+        let (counts, holders) = rayon::join(count, || holders_of_population(columns));
+        Self { holders, ..counts }
     }
 }
 
 /// The values of a shared field that one record holds.
 pub(crate) fn shared_values(side: Side<'_>, field: Field) -> Vec<u32> {
-    let mut values: Vec<u32> = match field {
-        Field::Ssn => side.ssns().map(|ssn| ssn.whole).collect(),
-        Field::Phone => side.phones().collect(),
-        Field::Email => side.emails().collect(),
-        _ => side.places().map(|place| place.building).collect(),
-    };
+    let mut values = Vec::new();
+    each_shared_value(side, field, |id| values.push(id));
     values.retain(|id| *id != 0);
     values.sort_unstable();
     values.dedup();
     values
 }
 
-fn count_holders(columns: &Columns, field: Field) -> Vec<u16> {
-    let mut held: Vec<u64> = Vec::new();
-    for number in 0..columns.len() as u32 {
-        let side = columns.side(number);
-        let who = u64::from(fingerprint(columns.view(), side));
-        held.extend(shared_values(side, field).into_iter().map(|id| u64::from(id) << 32 | who));
+/// Takes the numbers of a record's values of a shared field, 0 and repeated ones too.
+fn each_shared_value(side: Side<'_>, field: Field, take: impl FnMut(u32)) {
+    match field {
+        Field::Ssn => side.ssns().map(|ssn| ssn.whole).for_each(take),
+        Field::Phone => side.phones().for_each(take),
+        Field::Email => side.emails().for_each(take),
+        _ => side.places().map(|place| place.building).for_each(take),
     }
-    held.sort_unstable();
+}
+
+/// For each of [`SHARED_FIELDS`], how many people seem to hold each value.
+fn holders_of_population(columns: &Columns) -> [Vec<u16>; 4] {
+    let view = columns.view();
+    let who: Vec<u32> = (0..columns.len() as u32)
+        .into_par_iter()
+        .with_min_len(4_096)
+        .map(|number| fingerprint(view, columns.side(number)))
+        .collect();
+    let counted = SHARED_FIELDS.par_iter().map(|field| count_holders(columns, *field, &who));
+    let mut counted = counted.collect::<Vec<_>>().into_iter();
+    std::array::from_fn(|_| counted.next().unwrap_or_default())
+}
+
+fn count_holders(columns: &Columns, field: Field, who: &[u32]) -> Vec<u16> {
+    let mut held: Vec<u64> = Vec::new();
+    for (number, who) in (0..).zip(who) {
+        each_shared_value(columns.side(number), field, |id| {
+            if id != 0 {
+                held.push(u64::from(id) << 32 | u64::from(*who));
+            }
+        });
+    }
+    held.par_sort_unstable();
     held.dedup();
     let mut holders = vec![0_u16; columns.lexicon(field).len()];
     for value in held {

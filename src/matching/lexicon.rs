@@ -50,6 +50,7 @@ impl Lexicon {
     }
 
     /// The text of a number this lexicon gave.
+    #[inline]
     pub(crate) fn text(&self, id: u32) -> &[u8] {
         slice(&self.bytes, &self.ends, id)
     }
@@ -60,6 +61,7 @@ impl Lexicon {
     }
 }
 
+#[inline]
 fn slice<'a>(bytes: &'a [u8], ends: &[u32], id: u32) -> &'a [u8] {
     let id = id as usize;
     if id == 0 {

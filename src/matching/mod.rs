@@ -19,6 +19,7 @@ pub mod policy;
 mod population;
 mod scoring;
 pub mod similarity;
+mod sketch;
 mod term_frequency;
 #[cfg(test)]
 mod tests;

@@ -300,6 +300,25 @@ impl Population {
         explain(view, &self.model, &self.scorer, &self.terms, sides)
     }
 
+    /// Judges a record with each of its candidates and gives those that reach `least` bits.
+    pub(crate) fn judge_candidates(
+        &self,
+        record: u32,
+        candidates: &[u32],
+        least: f32,
+    ) -> impl Iterator<Item = (u32, Comparison, Score)> {
+        let view = self.columns.view();
+        let side = self.columns.side(record);
+        // Read all at once, since each may have to come from far.
+        let rows: Vec<Row> =
+            candidates.iter().map(|&other| self.columns.rows()[other as usize]).collect();
+        candidates.iter().zip(rows).filter_map(move |(&other, row)| {
+            let comparison = compare(view, &self.terms, side, view.side(&row));
+            let score = self.scorer.score_from(&comparison, least)?;
+            Some((other, comparison, score))
+        })
+    }
+
     pub(crate) fn judge_pair(&self, a: u32, b: u32) -> (Comparison, Score) {
         let (a, b) = (self.columns.side(a), self.columns.side(b));
         self.judge(self.columns.view(), a, b)

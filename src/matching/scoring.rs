@@ -22,12 +22,15 @@ pub(crate) struct Score {
     pub(crate) kin: bool,
 }
 
+/// Room for one number of each class, so that they are added all at once.
+const LANES: usize = CLASSES.next_power_of_two();
+
 /// The model's logarithms, laid out for scoring; for one size of population.
 #[derive(Clone)]
 #[expect(clippy::struct_field_names, reason = "all are logarithms")]
 pub(crate) struct Scorer {
     /// ln P(level | class), by attribute, level and class.
-    ln_probability: Box<[[[f32; CLASSES]; LEVELS]; ATTRIBUTES]>,
+    ln_probability: Box<[[[f32; LANES]; LEVELS]; ATTRIBUTES]>,
     /// ln of the expected pairs of each class.
     ln_pairs: [f32; CLASSES],
     ln_cost: [f32; CLASSES],
@@ -62,7 +65,7 @@ impl Scorer {
 
     /// Exactly the model's classes, as training needs them.
     pub(crate) fn of_classes(model: &Model) -> Self {
-        let mut ln_probability = Box::new([[[0.0; CLASSES]; LEVELS]; ATTRIBUTES]);
+        let mut ln_probability = Box::new([[[0.0; LANES]; LEVELS]; ATTRIBUTES]);
         let mut ln_pairs = [0.0; CLASSES];
         let mut ln_cost = [0.0; CLASSES];
         for class in Class::ALL {
@@ -92,13 +95,15 @@ impl Scorer {
     /// ln of the expected number of pairs of each class that compare so.
     #[inline]
     pub(crate) fn ln_expected(&self, pattern: Pattern, frequency: f32) -> [f32; CLASSES] {
-        let mut sums = self.ln_pairs;
-        for attribute in 0..ATTRIBUTES {
-            let row = &self.ln_probability[attribute][usize::from(pattern.at(attribute))];
-            for (sum, ln) in sums.iter_mut().zip(row) {
+        let mut lanes = [0.0; LANES];
+        lanes[..CLASSES].copy_from_slice(&self.ln_pairs);
+        for (attribute, levels) in self.ln_probability.iter().enumerate() {
+            let row = &levels[usize::from(pattern.at(attribute))];
+            for (sum, ln) in lanes.iter_mut().zip(row) {
                 *sum += ln;
             }
         }
+        let mut sums: [f32; CLASSES] = std::array::from_fn(|class| lanes[class]);
         sums[Class::Stranger as usize] += frequency;
         sums[Class::Namesake as usize] += frequency;
         sums
@@ -106,7 +111,8 @@ impl Scorer {
 
     /// ln P(level | class) of one attribute.
     pub(crate) fn ln_level(&self, attribute: Attribute, level: u8) -> [f32; CLASSES] {
-        self.ln_probability[attribute as usize][usize::from(level)]
+        let lanes = &self.ln_probability[attribute as usize][usize::from(level)];
+        std::array::from_fn(|class| lanes[class])
     }
 
     #[inline]
@@ -114,8 +120,27 @@ impl Scorer {
         self.score_pattern(comparison.pattern, comparison.frequency())
     }
 
+    /// The score if it is `least` bits or more; most pairs fall short and cost no logarithm.
+    #[inline]
+    pub(crate) fn score_from(&self, comparison: &Comparison, least: f32) -> Option<Score> {
+        let expected = self.ln_harm(comparison.pattern, comparison.frequency());
+        let [stranger, matching, household, twin, junior, namesake] = expected;
+        // What stands against it is more than the strongest of it.
+        let against = stranger.max(household).max(twin).max(junior).max(namesake);
+        if bits_of(matching - against) < least {
+            return None;
+        }
+        Some(Score::of(expected)).filter(|score| score.bits >= least)
+    }
+
     #[inline]
     pub(crate) fn score_pattern(&self, pattern: Pattern, frequency: f32) -> Score {
+        Score::of(self.ln_harm(pattern, frequency))
+    }
+
+    /// ln of the expected pairs of each class, kin counted at what their link costs.
+    #[inline]
+    fn ln_harm(&self, pattern: Pattern, frequency: f32) -> [f32; CLASSES] {
         let mut expected = self.ln_expected(pattern, frequency);
         for (sum, cost) in expected.iter_mut().zip(self.ln_cost) {
             *sum += cost;
@@ -123,14 +148,21 @@ impl Scorer {
         if is_near_name(pattern.level(Attribute::GivenName)) {
             expected[Class::Twin as usize] += self.ln_near_twin_cost;
         }
-        let [stranger, matching, household, twin, junior, namesake] = expected;
+        expected
+    }
+}
+
+impl Score {
+    fn of(ln_harm: [f32; CLASSES]) -> Self {
+        let [stranger, matching, household, twin, junior, namesake] = ln_harm;
         let others = ln_add(stranger, namesake);
         let kin = ln_add(ln_add(household, twin), junior);
-        Score {
-            bits: (matching - ln_add(others, kin)) * std::f32::consts::LOG2_E,
-            kin: kin > others,
-        }
+        Self { bits: bits_of(matching - ln_add(others, kin)), kin: kin > others }
     }
+}
+
+fn bits_of(nats: f32) -> f32 {
+    nats * std::f32::consts::LOG2_E
 }
 
 /// Other given names that one person's are often told as, and that twins often have.

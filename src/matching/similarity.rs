@@ -10,20 +10,97 @@ const WORD_BITS: usize = 64;
 ///
 /// Winkler (1990), boosted only above a Jaro similarity of 0.7, as `strsim` does.
 pub fn jaro_winkler(a: &str, b: &str) -> f64 {
-    let (a_bytes, b_bytes) = (a.as_bytes(), b.as_bytes());
-    if a_bytes.is_empty() || b_bytes.is_empty() || !fits_a_word(a_bytes) || !fits_a_word(b_bytes) {
-        return strsim::jaro_winkler(a, b);
-    }
-    let jaro = jaro_of_words(a_bytes, b_bytes);
+    jaro_winkler_bytes(a.as_bytes(), b.as_bytes())
+}
+
+/// As [`jaro_winkler`]; 0 where one is not UTF-8.
+pub(crate) fn jaro_winkler_bytes(a: &[u8], b: &[u8]) -> f64 {
+    let jaro = match (Lanes::of(a), Lanes::of(b)) {
+        (Some(a), Some(b)) => jaro_of_lanes(a, b),
+        _ if !a.is_empty() && !b.is_empty() && fits_a_word(a) && fits_a_word(b) => {
+            jaro_of_words(a, b)
+        }
+        _ => {
+            return match (std::str::from_utf8(a), std::str::from_utf8(b)) {
+                (Ok(a), Ok(b)) => strsim::jaro_winkler(a, b),
+                _ => 0.0,
+            };
+        }
+    };
     if jaro <= 0.7 {
         return jaro;
     }
-    let prefix = a_bytes.iter().zip(b_bytes).take(4).take_while(|(x, y)| x == y).count();
+    let prefix = a.iter().zip(b).take(4).take_while(|(x, y)| x == y).count();
     jaro + 0.1 * prefix as f64 * (1.0 - jaro)
 }
 
 fn fits_a_word(bytes: &[u8]) -> bool {
     bytes.len() <= WORD_BITS && bytes.is_ascii()
+}
+
+/// A short ASCII text, not empty, with every character in a lane of one wide word.
+#[derive(Clone, Copy)]
+struct Lanes {
+    bytes: [u8; Self::COUNT],
+    length: usize,
+}
+
+impl Lanes {
+    /// Nearly every name is this short.
+    const COUNT: usize = 16;
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const LOW_BITS: u128 = u128::MAX / 255 * 0x7f;
+
+    #[inline]
+    fn of(text: &[u8]) -> Option<Self> {
+        if text.is_empty() || text.len() > Self::COUNT {
+            return None;
+        }
+        let mut bytes = [0; Self::COUNT];
+        bytes[..text.len()].copy_from_slice(text);
+        bytes.is_ascii().then_some(Self { bytes, length: text.len() })
+    }
+
+    /// The highest bit of every lane that holds `byte`.
+    #[inline]
+    fn holding(word: u128, byte: u8) -> u128 {
+        let eight = u64::from(byte) * Self::ONES;
+        let differs = word ^ (u128::from(eight) << 64 | u128::from(eight));
+        !((differs & Self::LOW_BITS) + Self::LOW_BITS | differs | Self::LOW_BITS)
+    }
+}
+
+/// Jaro similarity: for each character of `a` all characters of `b` are looked at in one step.
+fn jaro_of_lanes(a: Lanes, b: Lanes) -> f64 {
+    let reach = (a.length.max(b.length) / 2).saturating_sub(1);
+    let word = u128::from_le_bytes(b.bytes);
+    let (mut taken_a, mut taken_b) = (0_u64, 0_u128);
+    // The lanes within reach: of the first character, and moved on by one for each other.
+    let mut window = u128::MAX >> (8 * (Lanes::COUNT - 1 - reach));
+    let within_b = u128::MAX >> (8 * (Lanes::COUNT - b.length));
+    for (i, &byte) in a.bytes[..a.length].iter().enumerate() {
+        let found = Lanes::holding(word, byte) & window & within_b & !taken_b;
+        taken_b |= found & found.wrapping_neg();
+        taken_a |= u64::from(found != 0) << i;
+        window = window << 8 | if i < reach { 0xff } else { 0 };
+    }
+    let matches = taken_a.count_ones();
+    let mut out_of_order = 0;
+    while taken_a != 0 {
+        let (i, j) = (taken_a.trailing_zeros() as usize, taken_b.trailing_zeros() as usize / 8);
+        out_of_order += u32::from(a.bytes[i] != b.bytes[j]);
+        taken_a &= taken_a - 1;
+        taken_b &= taken_b - 1;
+    }
+    jaro(matches, out_of_order, a.length, b.length)
+}
+
+fn jaro(matches: u32, out_of_order: u32, a_length: usize, b_length: usize) -> f64 {
+    if matches == 0 {
+        return 0.0;
+    }
+    let (matches, transposed) = (f64::from(matches), f64::from(out_of_order / 2));
+    (matches / a_length as f64 + matches / b_length as f64 + (matches - transposed) / matches) / 3.0
 }
 
 /// Jaro similarity with the taken positions of both sides held as bits of a word.
@@ -39,15 +116,7 @@ fn jaro_of_words(a: &[u8], b: &[u8]) -> f64 {
             taken_b |= 1 << j;
         }
     }
-    let matches = f64::from(taken_a.count_ones());
-    if matches == 0.0 {
-        return 0.0;
-    }
-    let transposed = out_of_order(a, b, taken_a, taken_b) / 2;
-    (matches / a.len() as f64
-        + matches / b.len() as f64
-        + (matches - f64::from(transposed)) / matches)
-        / 3.0
+    jaro(taken_a.count_ones(), out_of_order(a, b, taken_a, taken_b), a.len(), b.len())
 }
 
 /// How many of the taken characters, read in order on both sides, differ.
@@ -160,6 +229,11 @@ mod tests {
     proptest! {
         #[test]
         fn jaro_winkler_equals_strsim(a in "[A-E]{0,70}", b in "[A-E]{0,70}") {
+            prop_assert!((jaro_winkler(&a, &b) - strsim::jaro_winkler(&a, &b)).abs() < 1e-9);
+        }
+
+        #[test]
+        fn jaro_winkler_of_short_names_equals_strsim(a in "[A-E]{0,18}", b in "[A-E]{0,18}") {
             prop_assert!((jaro_winkler(&a, &b) - strsim::jaro_winkler(&a, &b)).abs() < 1e-9);
         }
 

@@ -15,7 +15,8 @@ use super::{
     similarity::sound_code,
 };
 
-const HASH_BITS: u32 = 26;
+/// Bits of a key's hash.
+pub(crate) const HASH_BITS: u32 = 26;
 
 /// A blocking key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

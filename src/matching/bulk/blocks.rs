@@ -1,14 +1,16 @@
 //! Candidate pairs of a whole population: blocks by sorting, one rule at a time.
 //!
-//! A pair belongs to the smallest key it shares, so that it is visited once without remembering
-//! pairs. Blocks beyond what a rule may cost are split by a second key; what is still too large is
-//! left to the other rules.
+//! Blocks beyond what a rule may cost are split by a second key; what is still too large is left to
+//! the other rules. What remains is kept as lists of records, one block after the other, and for each
+//! record its places in them: whoever stands behind it in one of its blocks is its candidate. A pair
+//! is gathered from the record that comes first, and so visited once.
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 use rayon::prelude::*;
 
+use super::keys::{KeyTable, Keyed};
 use crate::matching::{
-    blocking::{CORE_RULES, Key, Keys, RULES, keys_of, refinement},
+    blocking::{CORE_RULES, RULES, refinement},
     population::Population,
 };
 
@@ -20,24 +22,21 @@ const PAIRS_PER_RECORD_OF_MANY: f64 = 1.0;
 const PAIRS_BESIDES: f64 = 1e6;
 /// Rules that only help where records are few get the second part alone.
 const STRONG_RULES: u8 = 25;
-/// Tasks that one rule's blocks are dealt out to.
-const TASKS: usize = 64;
-
-type FixedSet<T> = HashSet<T, foldhash::fast::FixedState>;
+/// Tasks that the records are dealt out to: fixed, so that sums do not depend on the threads.
+const TASKS: usize = 256;
+/// Marks the last record of a block.
+const LAST: u32 = 1 << 31;
 
 /// The blocks of a population.
 pub(crate) struct Blocks {
-    /// Each record's keys, ascending, one record after the other.
-    keys: Vec<u32>,
-    /// Where each record's keys begin, and the end of the last.
-    starts: Vec<u32>,
-    rules: u8,
-    /// Keys of blocks that are split by a second key.
-    split: FixedSet<u32>,
-    /// Parts of split blocks that are too large even so.
-    dropped: FixedSet<(u32, u32)>,
-    /// The second keys of records in split blocks, by rule and record.
-    refinements: HashMap<(u8, u32), u32, foldhash::fast::FixedState>,
+    /// The records of each block, ascending, the last marked; one block after the other.
+    members: Vec<u32>,
+    /// Where the blocks of each rule begin, and where the last one's end.
+    rule_starts: Vec<u32>,
+    /// Each record's places in `members` with somebody behind it, ascending; one record after the other.
+    places: Vec<u32>,
+    /// Where each record's places begin, and where the last one's end.
+    place_starts: Vec<u32>,
     /// For linking files without duplicates: each record's source.
     sources: Option<Vec<u16>>,
     pairs_bound: f64,
@@ -45,36 +44,31 @@ pub(crate) struct Blocks {
 }
 
 impl Blocks {
-    /// Makes the keys of every record and measures the blocks.
+    /// Makes the keys of every record, and of these the blocks.
     pub(crate) fn new(population: &Population, sources: Option<Vec<u16>>) -> Self {
         let records = population.columns.len();
         let many = records > MANY_RECORDS;
         let rules = if many { CORE_RULES } else { RULES };
-        let (keys, starts) = all_keys(population, rules);
         let possible = records as f64 * (records as f64 - 1.0) / 2.0;
         let all_pairs = possible <= PAIRS_BESIDES + PAIRS_PER_RECORD * records as f64;
-        let mut blocks = Self {
-            keys,
-            starts,
-            rules,
-            split: FixedSet::default(),
-            dropped: FixedSet::default(),
-            refinements: HashMap::default(),
-            sources,
-            pairs_bound: 0.0,
-            all_pairs,
-        };
-        if all_pairs {
-            blocks.pairs_bound = possible;
-            return blocks;
-        }
         let per_record = if many { PAIRS_PER_RECORD_OF_MANY } else { PAIRS_PER_RECORD };
+        let mut making = Making { population, members: Vec::new(), pairs: 0.0 };
+        let mut rule_starts = vec![0];
+        let mut keys = KeyTable::of(population, rules);
+        let mut sorted = keys.sorted(0);
         for rule in 0..rules {
             let weak = rule >= STRONG_RULES;
             let most = PAIRS_BESIDES + if weak { 0.0 } else { per_record * records as f64 };
-            blocks.limit_rule(population, rule, most);
+            let most = if all_pairs { f64::INFINITY } else { most };
+            let add = || making.add_rule(rule, &sorted, most);
+            ((), sorted) = rayon::join(add, || keys.sorted(rule + 1));
+            rule_starts.push(making.members.len() as u32);
         }
-        blocks
+        drop(keys);
+        let Making { members, pairs, .. } = making;
+        let (places, place_starts) = places(&members, records);
+        let pairs_bound = if all_pairs { possible } else { pairs };
+        Self { members, rule_starts, places, place_starts, sources, pairs_bound, all_pairs }
     }
 
     /// A bound on the pairs that are visited.
@@ -82,9 +76,13 @@ impl Blocks {
         self.pairs_bound.max(1.0)
     }
 
+    fn records(&self) -> u32 {
+        self.place_starts.len() as u32 - 1
+    }
+
     /// How many pairs there are to be judged at all, blocked or not.
     pub(crate) fn possible_pairs(&self) -> f64 {
-        let all = (self.starts.len() - 1) as f64;
+        let all = f64::from(self.records());
         let pairs = |n: f64| n * (n - 1.0) / 2.0;
         let Some(sources) = &self.sources else { return pairs(all).max(1.0) };
         let mut counts: HashMap<u16, f64> = HashMap::new();
@@ -99,262 +97,173 @@ impl Blocks {
         self.sources.as_ref().is_none_or(|source| source[a as usize] != source[b as usize])
     }
 
-    /// Finds which blocks of a rule are too large, and how they are split.
-    fn limit_rule(&mut self, population: &Population, rule: u8, pairs_max: f64) {
-        let sorted = self.sorted(rule);
-        let mut sizes: HashMap<usize, f64> = HashMap::new();
-        for block in sorted.chunk_by(same_key) {
-            *sizes.entry(block.len()).or_default() += pairs_of(block.len());
-        }
-        let mut sizes: Vec<(usize, f64)> = sizes.into_iter().collect();
-        sizes.sort_unstable_by_key(|(size, _)| *size);
-        let (mut largest, mut total) = (1, 0.0);
-        for (size, pairs) in sizes {
-            if total + pairs > pairs_max {
-                break;
-            }
-            total += pairs;
-            largest = size;
-        }
-        self.pairs_bound += total;
-        let view = population.columns.view();
-        for block in sorted.chunk_by(same_key).filter(|block| block.len() > largest) {
-            let key = (block[0] >> 32) as u32;
-            self.split.insert(key);
-            let mut parts: HashMap<u32, usize> = HashMap::new();
-            for entry in block {
-                let record = *entry as u32;
-                let row = &population.columns.rows()[record as usize];
-                let second = refinement(view, row, rule);
-                self.refinements.insert((rule, record), second);
-                *parts.entry(second).or_default() += 1;
-            }
-            for (second, size) in parts {
-                if second == 0 || size > largest {
-                    self.dropped.insert((key, second));
-                } else {
-                    self.pairs_bound += pairs_of(size);
-                }
-            }
-        }
-    }
-
-    /// The entries of one rule, key above record, in order.
-    fn sorted(&self, rule: u8) -> Vec<u64> {
-        let mut entries: Vec<u64> = Vec::with_capacity(self.starts.len());
-        for (record, ends) in self.starts.windows(2).enumerate() {
-            let keys = &self.keys[ends[0] as usize..ends[1] as usize];
-            let from = keys.partition_point(|key| Key(*key).rule() < rule);
-            let own = keys[from..].iter().take_while(|key| Key(**key).rule() == rule);
-            entries.extend(own.map(|key| u64::from(*key) << 32 | record as u64));
-        }
-        entries.par_sort_unstable();
-        entries
-    }
-
-    fn keys_of(&self, record: u32) -> &[u32] {
+    fn places_of(&self, record: u32) -> &[u32] {
         let record = record as usize;
-        &self.keys[self.starts[record] as usize..self.starts[record + 1] as usize]
+        &self.places[self.place_starts[record] as usize..self.place_starts[record + 1] as usize]
     }
 
-    fn second_key(&self, rule: u8, record: u32) -> u32 {
-        self.refinements.get(&(rule, record)).copied().unwrap_or(0)
+    /// The records behind a place, in its block.
+    fn behind(&self, place: u32) -> impl Iterator<Item = u32> {
+        let behind = &self.members[place as usize + 1..];
+        let end = behind.iter().position(|member| member & LAST != 0).unwrap_or_default();
+        behind[..=end].iter().map(|member| member & !LAST)
     }
 
-    /// Whether two records that share a key meet in its block.
-    fn meet_in(&self, key: u32, a: u32, b: u32) -> bool {
-        if !self.split.contains(&key) {
-            return true;
-        }
-        let rule = Key(key).rule();
-        let second = self.second_key(rule, a);
-        second == self.second_key(rule, b) && !self.dropped.contains(&(key, second))
-    }
-
-    /// The keys in whose blocks two records meet, ascending.
-    fn meeting_keys(&self, a: u32, b: u32) -> impl Iterator<Item = u32> {
-        let (mut left, mut right) = (self.keys_of(a), self.keys_of(b));
-        let shared = std::iter::from_fn(move || {
-            while let ([x, rest_x @ ..], [y, rest_y @ ..]) = (left, right) {
-                if x == y {
-                    (left, right) = (rest_x, rest_y);
-                    return Some(*x);
-                }
-                if x < y { left = rest_x } else { right = rest_y }
-            }
-            None
-        });
-        shared.filter(move |key| self.meet_in(*key, a, b))
+    /// The rules that bring the two together, ascending, a rule perhaps twice.
+    fn meeting_rules(&self, a: u32, b: u32) -> impl Iterator<Item = usize> {
+        let (first, second) = (a.min(b), a.max(b));
+        let meets = move |place: &&u32| self.behind(**place).any(|record| record == second);
+        let met = self.places_of(first).iter().filter(meets);
+        met.map(|place| self.rule_starts.partition_point(|start| start <= place))
     }
 
     /// By how many rules the two were found.
     pub(crate) fn rules_meeting(&self, a: u32, b: u32) -> u32 {
-        let mut last = None;
-        let mut rules = 0;
-        for key in self.meeting_keys(a, b) {
-            let rule = Key(key).rule();
-            rules += u32::from(last != Some(rule));
-            last = Some(rule);
-        }
-        rules
+        let mut rules: Vec<usize> = self.meeting_rules(a, b).collect();
+        rules.dedup();
+        rules.len() as u32
     }
 
     /// Whether the two are compared at all.
     pub(crate) fn are_candidates(&self, a: u32, b: u32) -> bool {
-        self.may_link(a, b) && (self.all_pairs || self.meeting_keys(a, b).next().is_some())
+        self.may_link(a, b) && (self.all_pairs || self.meeting_rules(a, b).next().is_some())
     }
 
-    /// Visits every candidate pair once, or a fixed `share` of them, in parallel. Gives what each
-    /// task gathered, always in the same order.
+    /// Visits every candidate pair once, or a fixed `share` of them, in parallel: each record with
+    /// those of its candidates that come after it. Gives what each task gathered, always in the same
+    /// order.
     pub(crate) fn visit<T: Send>(
         &self,
         share: f64,
         start: impl Fn() -> T + Sync,
-        visit: impl Fn(&mut T, u32, u32) + Sync,
+        visit: impl Fn(&mut T, u32, &[u32]) + Sync,
     ) -> Vec<T> {
         let sample = Sample::new(share);
+        let records = self.records();
+        // Of all pairs, those of the first records are the most: small tasks even that out.
+        let task = (records as usize).div_ceil(TASKS).max(16) as u32;
+        let tasks: Vec<u32> = (0..records).step_by(task as usize).collect();
+        let visit_task = |first: &u32| {
+            let mut gathered = start();
+            let mut candidates = Vec::new();
+            for a in *first..(first + task).min(records) {
+                self.candidates_behind(a, &mut candidates);
+                candidates.retain(|&b| sample.takes(a, b) && self.may_link(a, b));
+                visit(&mut gathered, a, &candidates);
+            }
+            gathered
+        };
+        tasks.par_iter().with_max_len(1).map(visit_task).collect()
+    }
+
+    /// The candidates of a record that come after it, each once, ascending.
+    fn candidates_behind(&self, record: u32, candidates: &mut Vec<u32>) {
+        candidates.clear();
         if self.all_pairs {
-            return self.visit_all(&sample, &start, &visit);
+            candidates.extend(record + 1..self.records());
+            return;
         }
-        let mut gathered = Vec::new();
-        for rule in 0..self.rules {
-            let sorted = self.sorted(rule);
-            let blocks: Vec<&[u64]> =
-                sorted.chunk_by(same_key).filter(|block| block.len() > 1).collect();
-            let tasks = blocks.par_chunks(blocks.len().div_ceil(TASKS).max(1));
-            gathered.par_extend(tasks.map(|task| {
-                let mut gathered = start();
-                for block in task {
-                    self.visit_block(block, &sample, &mut gathered, &visit);
+        for &place in self.places_of(record) {
+            for member in &self.members[place as usize + 1..] {
+                candidates.push(member & !LAST);
+                if member & LAST != 0 {
+                    break;
                 }
-                gathered
-            }));
-        }
-        gathered
-    }
-
-    fn visit_all<T: Send>(
-        &self,
-        sample: &Sample,
-        start: &(impl Fn() -> T + Sync),
-        visit: &(impl Fn(&mut T, u32, u32) + Sync),
-    ) -> Vec<T> {
-        let records = self.starts.len() as u32 - 1;
-        (0..records)
-            .into_par_iter()
-            .with_min_len(16)
-            .fold_chunks(64, start, |mut gathered, a| {
-                for b in a + 1..records {
-                    if sample.takes(a, b) && self.may_link(a, b) {
-                        visit(&mut gathered, a, b);
-                    }
-                }
-                gathered
-            })
-            .collect()
-    }
-
-    fn visit_block<T>(
-        &self,
-        block: &[u64],
-        sample: &Sample,
-        gathered: &mut T,
-        visit: &impl Fn(&mut T, u32, u32),
-    ) {
-        let key = (block[0] >> 32) as u32;
-        if self.split.contains(&key) {
-            return self.visit_split(key, block, sample, gathered, visit);
-        }
-        for (i, a) in block.iter().enumerate() {
-            for b in &block[i + 1..] {
-                self.visit_pair(key, *a as u32, *b as u32, sample, gathered, visit);
             }
         }
+        candidates.sort_unstable();
+        candidates.dedup();
     }
+}
 
-    fn visit_split<T>(
-        &self,
-        key: u32,
-        block: &[u64],
-        sample: &Sample,
-        gathered: &mut T,
-        visit: &impl Fn(&mut T, u32, u32),
-    ) {
-        let rule = Key(key).rule();
-        let mut seconds: Vec<(u32, u32)> = block
-            .iter()
-            .map(|entry| (self.second_key(rule, *entry as u32), *entry as u32))
-            .collect();
-        seconds.sort_unstable();
-        for part in seconds.chunk_by(|a, b| a.0 == b.0) {
-            if self.dropped.contains(&(key, part[0].0)) {
+/// Blocks in the making.
+struct Making<'a> {
+    population: &'a Population,
+    members: Vec<u32>,
+    pairs: f64,
+}
+
+impl Making<'_> {
+    /// Adds the blocks of a rule, split where they are too large.
+    fn add_rule(&mut self, rule: u8, sorted: &[Keyed], pairs_max: f64) {
+        let (largest, pairs) = largest_block(sorted, pairs_max);
+        self.pairs += pairs;
+        let mut parts: Vec<(u32, u32)> = Vec::new();
+        for block in sorted.chunk_by(Keyed::same_key).filter(|block| block.len() > 1) {
+            if block.len() <= largest {
+                self.add_block(block.iter().map(|keyed| keyed.record()));
                 continue;
             }
-            for (i, (_, a)) in part.iter().enumerate() {
-                for (_, b) in &part[i + 1..] {
-                    self.visit_pair(key, *a, *b, sample, gathered, visit);
+            let view = self.population.columns.view();
+            let rows = self.population.columns.rows();
+            parts.clear();
+            parts.extend(block.iter().map(|keyed| {
+                (refinement(view, &rows[keyed.record() as usize], rule), keyed.record())
+            }));
+            parts.sort_unstable();
+            for part in parts.chunk_by(|a, b| a.0 == b.0) {
+                if part[0].0 != 0 && part.len() <= largest {
+                    self.pairs += pairs_of(part.len());
+                    self.add_block(part.iter().map(|(_, record)| *record));
                 }
             }
         }
     }
 
-    #[inline]
-    fn visit_pair<T>(
-        &self,
-        key: u32,
-        a: u32,
-        b: u32,
-        sample: &Sample,
-        gathered: &mut T,
-        visit: &impl Fn(&mut T, u32, u32),
-    ) {
-        let due = sample.takes(a, b)
-            && self.may_link(a, b)
-            && self.meeting_keys(a, b).next() == Some(key);
-        if due {
-            visit(gathered, a, b);
+    /// Adds one block; a record alone makes none.
+    fn add_block(&mut self, records: impl ExactSizeIterator<Item = u32>) {
+        if records.len() > 1 {
+            self.members.extend(records);
+            if let Some(last) = self.members.last_mut() {
+                *last |= LAST;
+            }
         }
     }
 }
 
-fn same_key(a: &u64, b: &u64) -> bool {
-    a >> 32 == b >> 32
+/// The size of the largest blocks that a rule can afford, and the pairs of all blocks so far.
+fn largest_block(sorted: &[Keyed], pairs_max: f64) -> (usize, f64) {
+    let mut blocks_of: HashMap<usize, u32> = HashMap::new();
+    for block in sorted.chunk_by(Keyed::same_key) {
+        *blocks_of.entry(block.len()).or_default() += 1;
+    }
+    let mut sizes: Vec<(usize, u32)> = blocks_of.into_iter().collect();
+    sizes.sort_unstable();
+    let (mut largest, mut total) = (1, 0.0);
+    for (size, blocks) in sizes {
+        let pairs = pairs_of(size) * f64::from(blocks);
+        if total + pairs > pairs_max {
+            break;
+        }
+        total += pairs;
+        largest = size;
+    }
+    (largest, total)
+}
+
+/// Each record's places with somebody behind it, and where they begin.
+fn places(members: &[u32], records: usize) -> (Vec<u32>, Vec<u32>) {
+    let with_followers =
+        || (0_u32..).zip(members).filter(|(_, member)| **member & LAST == 0).map(|(p, m)| (p, *m));
+    let mut ends = vec![0_u32; records + 1];
+    for (_, record) in with_followers() {
+        ends[record as usize + 1] += 1;
+    }
+    for record in 0..records {
+        ends[record + 1] += ends[record];
+    }
+    let mut places = vec![0_u32; ends[records] as usize];
+    let mut next = ends.clone();
+    for (place, record) in with_followers() {
+        let slot = &mut next[record as usize];
+        places[*slot as usize] = place;
+        *slot += 1;
+    }
+    (places, ends)
 }
 
 fn pairs_of(records: usize) -> f64 {
     records as f64 * (records as f64 - 1.0) / 2.0
-}
-
-fn all_keys(population: &Population, rules: u8) -> (Vec<u32>, Vec<u32>) {
-    /// Records a task makes keys of.
-    const CHUNK: u32 = 1 << 14;
-    let columns = &population.columns;
-    let records = columns.len() as u32;
-    let chunks: Vec<(Vec<u32>, Vec<u32>)> = (0..records.div_ceil(CHUNK))
-        .into_par_iter()
-        .map(|chunk| {
-            let mut made = (Vec::new(), Vec::new());
-            let mut keys = Keys::default();
-            for record in chunk * CHUNK..((chunk + 1) * CHUNK).min(records) {
-                keys_of(columns.view(), columns.side(record), rules, &mut keys);
-                made.0.extend(keys.as_slice().iter().map(|key| key.0));
-                made.1.push(keys.as_slice().len() as u32);
-            }
-            made
-        })
-        .collect();
-    let mut keys = Vec::with_capacity(chunks.iter().map(|chunk| chunk.0.len()).sum());
-    let mut starts = Vec::with_capacity(records as usize + 1);
-    starts.push(0);
-    let mut end = 0;
-    for (chunk, counts) in chunks {
-        keys.extend_from_slice(&chunk);
-        for count in counts {
-            end += count;
-            starts.push(end);
-        }
-    }
-    (keys, starts)
 }
 
 /// A fixed share of all pairs, by hash: the same pairs whatever finds them.

@@ -4,7 +4,7 @@ use super::{Found, best_of, location_agrees};
 use crate::matching::{
     columns::{Field, Side, View},
     levels::{MISSING, email, phone},
-    similarity::{jaro_winkler, within_one_edit},
+    similarity::{jaro_winkler_bytes, within_one_edit},
     term_frequency::TermWeights,
 };
 
@@ -47,7 +47,8 @@ fn compare_phone(view: View<'_>, terms: &TermWeights, a: u32, b: u32) -> Found {
             None => Found::at(phone::SAME),
         };
     }
-    let near = within_one_edit(view.text(Field::Phone, a), view.text(Field::Phone, b));
+    let near = view.ends(Field::Phone, a).may_be_one_edit(view.ends(Field::Phone, b))
+        && within_one_edit(view.text(Field::Phone, a), view.text(Field::Phone, b));
     Found::at(if near { phone::NEAR } else { phone::DIFFERENT })
 }
 
@@ -71,10 +72,7 @@ fn compare_email(view: View<'_>, terms: &TermWeights, a: u32, b: u32) -> Found {
     let (x, y) = (view.text(Field::Email, a), view.text(Field::Email, b));
     let (local_x, local_y) = (local_part(x), local_part(y));
     let long = local_x.len().min(local_y.len()) >= LOCAL_PART_LENGTH_MIN;
-    let similar = || match (std::str::from_utf8(local_x), std::str::from_utf8(local_y)) {
-        (Ok(x), Ok(y)) => jaro_winkler(x, y) >= LOCAL_PART_SIMILAR,
-        _ => false,
-    };
+    let similar = || jaro_winkler_bytes(local_x, local_y) >= LOCAL_PART_SIMILAR;
     let near = local_x == local_y || within_one_edit(x, y) || long && similar();
     Found::at(if near { email::NEAR } else { email::DIFFERENT })
 }

@@ -4,7 +4,7 @@ use super::{Found, best_of};
 use crate::matching::{
     columns::{Field, PlaceRow, Side, View},
     levels::location as level,
-    similarity::{jaro_winkler, within_one_edit},
+    similarity::{jaro_winkler_bytes, within_one_edit},
     term_frequency::TermWeights,
 };
 
@@ -85,11 +85,12 @@ fn is_near(view: View<'_>, a: &PlaceRow, b: &PlaceRow) -> bool {
     if a.street == b.street {
         return within_one_edit(text(a.number), text(b.number));
     }
+    if a.number != b.number {
+        return false;
+    }
     let (x, y) = (text(a.street), text(b.street));
-    let similar = || match (std::str::from_utf8(x), std::str::from_utf8(y)) {
-        (Ok(x), Ok(y)) => jaro_winkler(x, y) > STREET_SIMILAR,
-        _ => false,
-    };
-    a.number == b.number
-        && (within_one_edit(x, y) || x.starts_with(y) || y.starts_with(x) || similar())
+    within_one_edit(x, y)
+        || x.starts_with(y)
+        || y.starts_with(x)
+        || jaro_winkler_bytes(x, y) > STREET_SIMILAR
 }

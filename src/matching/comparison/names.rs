@@ -2,10 +2,11 @@
 
 use super::Found;
 use crate::matching::{
-    columns::{NameRow, Side, View},
+    columns::{Field, NameRow, Side, View},
     levels::{MISSING, family, given, middle, sex, suffix},
     normalize::Suffix,
-    similarity::{jaro_winkler, within_one_edit},
+    similarity::{jaro_winkler_bytes, within_one_edit},
+    sketch::Letters,
     term_frequency::TermWeights,
 };
 
@@ -118,6 +119,24 @@ impl Pair<'_> {
         self.view.name(id)
     }
 
+    fn letters(&self, id: u32) -> Letters {
+        self.view.letters(Field::Name, id)
+    }
+
+    fn is_one_edit(&self, a: u32, b: u32) -> bool {
+        self.letters(a).may_be_one_edit(self.letters(b))
+            && within_one_edit(self.text(a), self.text(b))
+    }
+
+    /// Their similarity if it is `least` or more, else 0.
+    fn similarity(&self, a: u32, b: u32, least: f64) -> f64 {
+        if self.letters(a).may_be_similar(self.letters(b), least) {
+            jaro_winkler_bytes(self.text(a), self.text(b))
+        } else {
+            0.0
+        }
+    }
+
     fn given(&self) -> Found {
         let (a, b) = (&self.a, &self.b);
         if a.newborn.is_one() && b.newborn.is_one() {
@@ -165,13 +184,13 @@ impl Pair<'_> {
         if a.family != b.family && x.len() > 2 && y.len() > 2 && crossed {
             return Found::at(given::HALF_SWAPPED);
         }
-        let level = if within_one_edit(x, y) {
+        let level = if self.is_one_edit(a.given, b.given) {
             if x.len().min(y.len()) < ONE_EDIT_LENGTH_MIN {
                 return Found::at(given::WEAK);
             }
             given::ONE_EDIT
         } else {
-            match similarity(x, y) {
+            match self.similarity(a.given, b.given, GIVEN_WEAK) {
                 s if s >= SIMILAR => given::SIMILAR,
                 s if s >= GIVEN_WEAK => return Found::at(given::WEAK),
                 _ if self.begins_like_middle(x, y) => return Found::at(given::MIDDLE_INITIAL),
@@ -220,9 +239,9 @@ impl Pair<'_> {
         if a == b {
             return middle::SAME;
         }
-        let near = within_one_edit(x, y)
+        let near = self.is_one_edit(a, b)
             || self.view.are_nicknames(a, b)
-            || similarity(x, y) > MIDDLE_NEAR;
+            || self.similarity(a, b, MIDDLE_NEAR) > MIDDLE_NEAR;
         if near { middle::NEAR } else { middle::DIFFERENT }
     }
 
@@ -246,16 +265,17 @@ impl Pair<'_> {
         let (x, y) = (self.text(a.family), self.text(b.family));
         let near =
             Found { level: family::NEAR, frequency: self.terms.similar_family(a.family, b.family) };
-        if within_one_edit(x, y) && x.len().min(y.len()) >= ONE_EDIT_LENGTH_MIN {
+        if self.is_one_edit(a.family, b.family) && x.len().min(y.len()) >= ONE_EDIT_LENGTH_MIN {
             return near;
         }
         if (x.len() == 1) != (y.len() == 1) && x[0] == y[0] {
             return Found::at(family::WEAK);
         }
-        if self.shares_family_part() || is_affix(x, y) {
+        let may_be_affix = self.letters(a.family).may_be_within(self.letters(b.family));
+        if self.shares_family_part() || may_be_affix && is_affix(x, y) {
             return Found::at(family::PART);
         }
-        match similarity(x, y) {
+        match self.similarity(a.family, b.family, FAMILY_WEAK) {
             s if s >= SIMILAR => Found { frequency: 0.0, ..near },
             s if s >= FAMILY_WEAK => Found::at(family::WEAK),
             _ => Found::at(family::DIFFERENT),
@@ -290,23 +310,19 @@ impl Pair<'_> {
         if a == b {
             return a != 0;
         }
+        let (x, y) = (self.letters(a), self.letters(b));
+        if !x.may_be_one_edit(y) && !x.may_be_similar(y, SIMILAR) {
+            return false;
+        }
         let (x, y) = (self.text(a), self.text(b));
         x.len().min(y.len()) >= ONE_EDIT_LENGTH_MIN
-            && (within_one_edit(x, y) || similarity(x, y) >= SIMILAR)
+            && (within_one_edit(x, y) || jaro_winkler_bytes(x, y) >= SIMILAR)
     }
 }
 
 fn is_affix(x: &[u8], y: &[u8]) -> bool {
     let (short, long) = if x.len() < y.len() { (x, y) } else { (y, x) };
     short.len() >= AFFIX_LENGTH_MIN && (long.starts_with(short) || long.ends_with(short))
-}
-
-fn similarity(x: &[u8], y: &[u8]) -> f64 {
-    // Normalized names are ASCII.
-    match (std::str::from_utf8(x), std::str::from_utf8(y)) {
-        (Ok(x), Ok(y)) => jaro_winkler(x, y),
-        _ => 0.0,
-    }
 }
 
 fn suffix_level(a: Suffix, b: Suffix) -> u8 {

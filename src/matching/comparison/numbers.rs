@@ -4,7 +4,6 @@ use super::{Found, best_of};
 use crate::matching::{
     columns::{Field, Side, SsnRow, View},
     levels::{number, ssn},
-    normalize::namespace_of,
     similarity::within_one_edit,
     term_frequency::TermWeights,
 };
@@ -39,13 +38,18 @@ fn compare_ssn(view: View<'_>, terms: &TermWeights, a: &SsnRow, b: &SsnRow) -> F
         if same_last_four { ssn::LAST_FOUR_SAME } else { ssn::LAST_FOUR_DIFFERENT }
     } else if a.whole == b.whole {
         ssn::SAME
-    } else if within_one_edit(view.text(Field::Ssn, a.whole), view.text(Field::Ssn, b.whole)) {
+    } else if is_near(view, a.whole, b.whole) {
         ssn::NEAR
     } else if same_last_four {
         ssn::ONLY_LAST_FOUR
     } else {
         ssn::DIFFERENT
     })
+}
+
+fn is_near(view: View<'_>, a: u32, b: u32) -> bool {
+    view.ends(Field::Ssn, a).may_be_one_edit(view.ends(Field::Ssn, b))
+        && within_one_edit(view.text(Field::Ssn, a), view.text(Field::Ssn, b))
 }
 
 /// Numbers of one namespace agree or differ; those of two namespaces cannot be compared.
@@ -65,8 +69,8 @@ pub(super) fn compare_namespaced(
             if x == y {
                 return Found::at(number::SAME);
             }
-            let namespace = |id| namespace_of(view.text(Field::Number, id));
-            if namespace(x) == namespace(y) { Found::at(number::DIFFERENT) } else { Found::MISSING }
+            let comparable = view.are_of_one_namespace(x, y);
+            if comparable { Found::at(number::DIFFERENT) } else { Found::MISSING }
         },
     )
 }

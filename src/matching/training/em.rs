@@ -48,13 +48,15 @@ impl Patterns {
     ) -> Self {
         let share = (PAIRS_MAX / blocks.pairs_bound()).min(1.0);
         let columns = &population.columns;
-        let parts = blocks.visit(share, Sums::default, |sums: &mut Sums, a, b| {
-            let sides = (columns.side(a), columns.side(b));
-            let comparison = compare(columns.view(), &population.terms, sides.0, sides.1);
-            let label = label(labels, a, b);
-            let sum = sums.entry((comparison.pattern, label)).or_default();
-            sum.0 += 1.0;
-            sum.1 += comparison.frequency();
+        let parts = blocks.visit(share, Sums::default, |sums: &mut Sums, a, candidates| {
+            for &b in candidates {
+                let sides = (columns.side(a), columns.side(b));
+                let comparison = compare(columns.view(), &population.terms, sides.0, sides.1);
+                let label = label(labels, a, b);
+                let sum = sums.entry((comparison.pattern, label)).or_default();
+                sum.0 += 1.0;
+                sum.1 += comparison.frequency();
+            }
         });
         let mut all = Sums::default();
         for part in parts {
@@ -175,7 +177,8 @@ fn class_shares(scorer: &Scorer, pattern: Pattern, label: Label, frequency: f32)
         Label::Other => ln[Class::Match as usize] = f32::NEG_INFINITY,
     }
     let largest = ln.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let weights = ln.map(|x| (x - largest).exp());
+    // What is smaller by e^-40 does not show in an f32.
+    let weights = ln.map(|x| if x - largest < -40.0 { 0.0 } else { (x - largest).exp() });
     let total: f32 = weights.iter().sum();
     weights.map(|weight| weight / total)
 }

@@ -37,9 +37,11 @@ pub struct TrainingOptions<'a> {
 /// cost what they cost in the population's present model. From now on the population is judged by it.
 pub(crate) fn train(population: &mut Population, blocks: &Blocks, options: &TrainingOptions<'_>) {
     population.derive_alone();
-    let fuzzy = random_pairs::similar_name_shares(population, options.seed);
+    let (fuzzy, measured) = rayon::join(
+        || random_pairs::similar_name_shares(population, options.seed),
+        || random_pairs::measure(population, blocks, options.seed),
+    );
     population.terms.set_fuzzy(fuzzy);
-    let measured = random_pairs::measure(population, blocks, options.seed);
     let patterns = Patterns::collect(population, blocks, options.labels);
     let mut model = start(population, blocks, &measured, fuzzy);
     let prior = model.classes.clone();
