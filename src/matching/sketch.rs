@@ -69,9 +69,7 @@ impl Letters {
     /// Whether the one may be the beginning or the end of the other.
     #[inline]
     pub(crate) const fn may_be_within(self, other: Self) -> bool {
-        !self.are_known(other)
-            || self.set() & !other.set() == 0
-            || other.set() & !self.set() == 0
+        !self.are_known(other) || self.set() & !other.set() == 0 || other.set() & !self.set() == 0
     }
 }
 

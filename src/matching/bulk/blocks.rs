@@ -52,9 +52,11 @@ impl Blocks {
         let possible = records as f64 * (records as f64 - 1.0) / 2.0;
         let all_pairs = possible <= PAIRS_BESIDES + PAIRS_PER_RECORD * records as f64;
         let per_record = if many { PAIRS_PER_RECORD_OF_MANY } else { PAIRS_PER_RECORD };
-        let mut making = Making { population, members: Vec::new(), pairs: 0.0 };
-        let mut rule_starts = vec![0];
         let mut keys = KeyTable::of(population, rules);
+        // Room for all of them at once: growing would hold old and new side by side.
+        let members = Vec::with_capacity(keys.len());
+        let mut making = Making { population, members, pairs: 0.0 };
+        let mut rule_starts = vec![0];
         let mut sorted = keys.sorted(0);
         for rule in 0..rules {
             let weak = rule >= STRONG_RULES;
@@ -285,5 +287,104 @@ impl Sample {
         let mixed = u64::from(low).wrapping_mul(0x9e37_79b9_7f4a_7c15)
             ^ u64::from(high).wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
         (mixed ^ mixed >> 31).wrapping_mul(0xff51_afd7_ed55_8ccd) < self.below
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, sync::Arc};
+
+    use super::*;
+    use crate::matching::{
+        Model,
+        blocking::{Key, Keys, keys_of},
+        bulk::Batch,
+        normalize::{FlatRecord, NormalizedRecord},
+    };
+
+    /// More records than are compared one and all, of few names and dates, so that blocks overlap.
+    fn population(records: usize) -> Population {
+        let (given, family) = (["Ann", "Anne", "Bo", "Cy"], ["Lee", "Poe", "Lee-Poe"]);
+        let mut batch = Batch::new(Arc::new(Model::untrained()));
+        let normalized: Vec<NormalizedRecord> = (0..records)
+            .map(|n| {
+                let birth_date = format!("19{:02}-0{}-{:02}", n % 61, 1 + n % 7, 1 + n % 23);
+                let (phone, mrn) = (format!("317555{:04}", n % 997), format!("A{}", n % 1_499));
+                NormalizedRecord::from_flat(&FlatRecord {
+                    given: given[n % 4],
+                    family: family[n % 3],
+                    birth_date: &birth_date,
+                    phone: &phone,
+                    record_number: &mrn,
+                    ..FlatRecord::default()
+                })
+            })
+            .collect();
+        batch.extend(&normalized);
+        batch.into_population()
+    }
+
+    fn visited(blocks: &Blocks, share: f64) -> Vec<(u32, u32)> {
+        let parts = blocks.visit(share, Vec::new, |pairs: &mut Vec<(u32, u32)>, a, candidates| {
+            pairs.extend(candidates.iter().map(|b| (a, *b)));
+        });
+        parts.concat()
+    }
+
+    #[test]
+    fn every_pair_of_a_block_is_visited_once() {
+        let population = population(3_000);
+        let columns = &population.columns;
+        let blocks = Blocks::new(&population, None);
+        assert!(!blocks.all_pairs);
+        let pairs = visited(&blocks, 1.0);
+        let distinct: BTreeSet<(u32, u32)> = pairs.iter().copied().collect();
+        assert_eq!(distinct.len(), pairs.len());
+        assert!(pairs.iter().all(|(a, b)| a < b));
+        // No block of these rules is too large, so records that share one of their keys meet.
+        let whole = [0, 1, 4, 13, 20];
+        let keys = |record| {
+            let mut keys = Keys::default();
+            keys_of(columns.view(), columns.side(record), RULES, &mut keys);
+            let whole = keys.as_slice().iter().filter(|key| whole.contains(&key.rule()));
+            whole.copied().collect::<Vec<Key>>()
+        };
+        let keys: Vec<Vec<Key>> = (0..3_000).map(keys).collect();
+        for a in 0..300 {
+            for b in a + 1..3_000 {
+                let shares = keys[a as usize].iter().any(|key| keys[b as usize].contains(key));
+                assert!(!shares || distinct.contains(&(a, b)), "{a} {b}");
+                assert_eq!(blocks.are_candidates(b, a), distinct.contains(&(a, b)), "{a} {b}");
+                assert_eq!(blocks.rules_meeting(a, b) > 0, distinct.contains(&(a, b)), "{a} {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_share_of_the_pairs_is_some_of_them_and_the_same_each_time() {
+        let population = population(3_000);
+        let blocks = Blocks::new(&population, None);
+        let all: BTreeSet<(u32, u32)> = visited(&blocks, 1.0).into_iter().collect();
+        let some = visited(&blocks, 0.25);
+        assert!(some.iter().all(|pair| all.contains(pair)));
+        assert!((some.len() as f64 / all.len() as f64 - 0.25).abs() < 0.02);
+        assert_eq!(some, visited(&blocks, 0.25));
+    }
+
+    #[test]
+    fn blocks_that_cost_too_much_are_split_or_left_out() {
+        let population = population(3_000);
+        let blocks = Blocks::new(&population, None);
+        // Everybody is one of four given names: that block is left to the other rules.
+        assert!(visited(&blocks, 1.0).len() < 3_000 * 2_999 / 2);
+        assert!(blocks.pairs_bound() >= visited(&blocks, 1.0).len() as f64);
+    }
+
+    #[test]
+    fn few_records_are_all_compared_and_sources_keep_apart() {
+        let population = population(40);
+        assert_eq!(visited(&Blocks::new(&population, None), 1.0).len(), 40 * 39 / 2);
+        let sources = (0..40).map(|n| u16::from(n < 10)).collect();
+        assert_eq!(visited(&Blocks::new(&population, Some(sources)), 1.0).len(), 10 * 30);
     }
 }

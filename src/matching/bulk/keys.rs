@@ -62,14 +62,14 @@ impl KeyTable {
     pub(super) fn sorted(&mut self, rule: u8) -> Vec<Keyed> {
         let parts: Vec<Vec<Keyed>> =
             self.chunks.par_iter_mut().map(|chunk| chunk.take(rule)).collect();
-        let mut entries = parts.concat();
+        let by_low_digit = sorted_by_digit(parts.iter().flatten(), 0);
         drop(parts);
-        let mut spare = vec![Keyed::default(); entries.len()];
-        for pass in 0..HASH_BITS / DIGIT_BITS {
-            sort_by_digit(&entries, &mut spare, pass);
-            std::mem::swap(&mut entries, &mut spare);
-        }
-        entries
+        sorted_by_digit(by_low_digit.iter(), 1)
+    }
+
+    /// How many keys there are.
+    pub(super) fn len(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.keys.len()).sum()
     }
 }
 
@@ -102,11 +102,14 @@ impl Chunk {
 }
 
 /// One pass of a radix sort: by one digit, what is equal in it keeping its order.
-fn sort_by_digit(entries: &[Keyed], sorted: &mut [Keyed], pass: u32) {
+fn sorted_by_digit<'a>(entries: impl Iterator<Item = &'a Keyed> + Clone, pass: u32) -> Vec<Keyed> {
     let mut places = vec![0_u32; 1 << DIGIT_BITS];
-    for entry in entries {
+    let mut count = 0;
+    for entry in entries.clone() {
         places[entry.digit(pass)] += 1;
+        count += 1;
     }
+    let mut sorted = vec![Keyed::default(); count];
     let mut start = 0;
     for place in &mut places {
         start += std::mem::replace(place, start);
@@ -115,5 +118,53 @@ fn sort_by_digit(entries: &[Keyed], sorted: &mut [Keyed], pass: u32) {
         let place = &mut places[entry.digit(pass)];
         sorted[*place as usize] = *entry;
         *place += 1;
+    }
+    sorted
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::matching::{
+        Model,
+        bulk::Batch,
+        normalize::{FlatRecord, NormalizedRecord},
+    };
+
+    #[test]
+    fn a_rules_entries_are_all_there_and_in_order() {
+        let surnames = ["Lee", "Poe", "Fox", "Lee-Poe", ""];
+        let records: Vec<NormalizedRecord> = (0..200)
+            .map(|n| {
+                let birth_date = format!("19{}-0{}-1{}", 50 + n % 7, 1 + n % 3, n % 10);
+                let (given, family) = ("Ann", surnames[n % surnames.len()]);
+                NormalizedRecord::from_flat(&FlatRecord {
+                    given,
+                    family,
+                    birth_date: &birth_date,
+                    ..FlatRecord::default()
+                })
+            })
+            .collect();
+        let mut batch = Batch::new(Arc::new(Model::untrained()));
+        batch.extend(&records);
+        let population = batch.into_population();
+        let columns = &population.columns;
+        let rules = 12;
+        let mut expected: Vec<(u32, u32)> = Vec::new();
+        for record in 0..columns.len() as u32 {
+            let mut keys = Keys::default();
+            keys_of(columns.view(), columns.side(record), rules, &mut keys);
+            expected.extend(keys.as_slice().iter().map(|key| (key.0, record)));
+        }
+        expected.sort_unstable();
+        let mut table = KeyTable::of(&population, rules);
+        assert_eq!(table.len(), expected.len());
+        let sorted = (0..rules).flat_map(|rule| table.sorted(rule)).collect::<Vec<_>>();
+        let told: Vec<(u32, u32)> =
+            sorted.iter().map(|keyed| ((keyed.0 >> 32) as u32, keyed.record())).collect();
+        assert_eq!(told, expected);
     }
 }
