@@ -296,13 +296,11 @@ impl<'a> View<'a> {
     /// Whether two identifiers are of one namespace.
     #[inline]
     pub(crate) fn are_of_one_namespace(self, a: u32, b: u32) -> bool {
-        match (self.sketch(Field::Number, a), self.sketch(Field::Number, b)) {
-            (Some(a), Some(b)) => a == b,
-            _ => {
-                let namespace = |id| namespace_of(self.text(Field::Number, id));
-                namespace(a) == namespace(b)
-            }
+        if let (Some(a), Some(b)) = (self.sketch(Field::Number, a), self.sketch(Field::Number, b)) {
+            return a == b;
         }
+        let namespace = |id| namespace_of(self.text(Field::Number, id));
+        namespace(a) == namespace(b)
     }
 
     #[inline]

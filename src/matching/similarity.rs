@@ -66,7 +66,8 @@ impl Lanes {
     fn holding(word: u128, byte: u8) -> u128 {
         let eight = u64::from(byte) * Self::ONES;
         let differs = word ^ (u128::from(eight) << 64 | u128::from(eight));
-        !((differs & Self::LOW_BITS) + Self::LOW_BITS | differs | Self::LOW_BITS)
+        let carried = (differs & Self::LOW_BITS) + Self::LOW_BITS;
+        !(carried | differs | Self::LOW_BITS)
     }
 }
 

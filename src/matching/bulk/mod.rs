@@ -138,13 +138,15 @@ impl Batch {
     fn estimate_recall(&self, blocks: &Blocks, edges: &[Edge]) -> f64 {
         let link_bits = self.population.model.link_bits();
         let linking = edges.partition_point(|edge| edge.bits >= link_bits);
-        let found_by = |edge: &Edge| match edge.vetoed {
-            true => [0.0; 3],
-            false => match blocks.rules_meeting(edge.left, edge.right) {
+        let found_by = |edge: &Edge| {
+            if edge.vetoed {
+                return [0.0; 3];
+            }
+            match blocks.rules_meeting(edge.left, edge.right) {
                 1 => [1.0, 1.0, 0.0],
                 2 => [1.0, 0.0, 1.0],
                 _ => [1.0, 0.0, 0.0],
-            },
+            }
         };
         // Whole numbers: their sum is the same in any order.
         let [found, once, twice] = edges[..linking]
