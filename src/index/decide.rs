@@ -110,7 +110,7 @@ impl Linker {
         };
         drop(state);
 
-        let entry = self.enter(arrival);
+        let entry = self.enter(arrival, record_no);
         let seq = self.next_seq;
         let content = arrival.prepared.content;
         let event_micros = arrival.event_micros;
@@ -254,7 +254,7 @@ impl Linker {
         let kept = judgement.kept(view, self.limits.evidence_kept_max);
         drop(state);
 
-        let entry = self.enter(arrival);
+        let entry = self.enter(arrival, record_no);
         let seq = self.next_seq;
         let content = arrival.prepared.content;
         let effect = Effect::Updated { entry, content, event_micros: arrival.event_micros };
@@ -284,10 +284,12 @@ impl Linker {
         }
     }
 
-    /// Puts the demographics into the population, where nobody sees them before the commit.
-    fn enter(&self, arrival: &Arrival) -> Option<RecordNo> {
+    /// Puts the demographics into the population and its postings, where nobody sees them before the commit.
+    fn enter(&self, arrival: &Arrival, record_no: u32) -> Option<RecordNo> {
+        let mut state = self.shared.write();
+        state.search.add(record_no, &arrival.prepared.terms);
         let normalized = arrival.prepared.normalized.as_ref()?;
-        Some(self.shared.write().population.insert_normalized(normalized))
+        Some(state.population.insert_normalized(normalized))
     }
 
     fn journal(

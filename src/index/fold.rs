@@ -5,7 +5,7 @@ use std::pin::pin;
 use futures_util::TryStreamExt as _;
 
 use crate::{
-    domain::Demographics,
+    domain::{Demographics, RecordKey},
     matching::{Population, RecordNo},
     storage::{JournalRow, Reader},
 };
@@ -18,6 +18,7 @@ use super::{
     },
     deed::{Deed, DeedKind},
     registry::{Change, Effect, Misfit, Registry},
+    search::{SearchIndex, Terms},
 };
 
 pub(super) struct Folded {
@@ -28,7 +29,8 @@ pub(super) struct Folded {
 
 /// Folds the whole journal into an empty population.
 pub(super) async fn fold(reader: &Reader, population: Population) -> Result<Folded, IndexError> {
-    let state = State { population, registry: Registry::default() };
+    let search = SearchIndex::default();
+    let state = State { population, registry: Registry::default(), search };
     let mut folded = Folded { state, last_seq: 0, last_task_no: 0 };
     let mut rows = pin!(reader.journal(0));
     while let Some(row) = rows.try_next().await? {
@@ -63,17 +65,20 @@ impl Folded {
         let effect = match &*row.kind {
             REGISTERED => Effect::Registered {
                 person: row.person.ok_or(Misfit)?,
-                entry: self.enter(demographics)?,
+                entry: self.enter(&key, demographics)?,
                 content,
                 event_micros,
             },
             REVIVED => Effect::Revived {
                 person: row.person.ok_or(Misfit)?,
-                entry: self.enter(demographics)?,
+                entry: self.enter(&key, demographics)?,
                 content,
                 event_micros,
             },
-            UPDATED => Effect::Updated { entry: self.enter(demographics)?, content, event_micros },
+            UPDATED => {
+                let entry = self.enter(&key, demographics)?;
+                Effect::Updated { entry, content, event_micros }
+            }
             CONFIRMED => Effect::Confirmed { event_micros },
             STALE => {
                 let record_no = self.state.registry.told_late_of(&key).ok_or(Misfit)?;
@@ -109,12 +114,16 @@ impl Folded {
         for entry in removed {
             self.state.population.remove(entry);
         }
+        self.state.search.follow(&deed);
         Ok(())
     }
 
-    fn enter(&mut self, json: Option<&str>) -> Result<Option<RecordNo>, Misfit> {
+    fn enter(&mut self, key: &RecordKey, json: Option<&str>) -> Result<Option<RecordNo>, Misfit> {
         let demographics: Demographics =
             serde_json::from_str(json.ok_or(Misfit)?).map_err(|_| Misfit)?;
+        let registry = &self.state.registry;
+        let record_no = registry.find(key).unwrap_or_else(|| registry.next_record_no());
+        self.state.search.add(record_no, &Terms::of(&key.local_id, &demographics));
         let enters = !demographics.identity_unknown;
         Ok(enters.then(|| self.state.population.insert(&demographics)))
     }

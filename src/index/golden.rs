@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use serde::Deserialize;
 use time::OffsetDateTime;
 
 use crate::{
@@ -26,6 +27,19 @@ pub struct Location {
     pub demographics: Demographics,
 }
 
+/// What last told of a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The kind of journal entry: `registered` or `updated`.
+    pub kind: String,
+    /// When it came.
+    pub told: OffsetDateTime,
+    /// When it happened at the member, where told.
+    pub event_time: Option<OffsetDateTime>,
+    /// The message that brought it: a control id or a request id.
+    pub message: Option<String>,
+}
+
 /// One person as its permitted source records tell of it; computed, never stored.
 #[derive(Clone, PartialEq, Eq)]
 pub struct GoldenView {
@@ -39,37 +53,62 @@ pub struct GoldenView {
     pub updated: OffsetDateTime,
 }
 
+impl GoldenView {
+    /// Over permitted records of one person; `None` where there are none.
+    pub fn of(person: EnterpriseId, locations: &[Location]) -> Option<Self> {
+        let updated = locations.iter().map(|location| location.told).max()?;
+        Some(Self {
+            person,
+            demographics: surviving(locations),
+            records: locations.iter().map(|location| location.record.clone()).collect(),
+            updated,
+        })
+    }
+}
+
 impl Index {
     /// The permitted records of the permit's person, in key order. A record that has left the
     /// person since the permit was given is not among them.
     pub async fn locate(&self, permit: &Permit) -> Result<Vec<Location>, IndexError> {
         let located = self.located(permit);
         let wanted: Vec<u64> = located.iter().map(|located| located.current_seq).collect();
-        let mut told: HashMap<u64, (OffsetDateTime, String)> =
-            self.db.reader().told_demographics(&wanted).await?;
-        let mut locations = Vec::with_capacity(located.len());
-        for Located { record, since, current_seq } in located {
-            let (told, json) =
-                told.remove(&current_seq).ok_or(IndexError::DamagedJournal { seq: current_seq })?;
-            let demographics = serde_json::from_str(&json)
+        let mut told = self.db.reader().told_demographics(&wanted).await?;
+        locations(located, &mut told)
+    }
+
+    /// The permitted records of each permit's person, as [`Self::locate`] gives them.
+    pub async fn locate_each(&self, permits: &[Permit]) -> Result<Vec<Vec<Location>>, IndexError> {
+        let located: Vec<Vec<Located>> =
+            permits.iter().map(|permit| self.located(permit)).collect();
+        let wanted: Vec<u64> = located.iter().flatten().map(|one| one.current_seq).collect();
+        let mut told = self.db.reader().told_demographics(&wanted).await?;
+        located.into_iter().map(|records| locations(records, &mut told)).collect()
+    }
+
+    /// The permitted records, each with what last told of it.
+    pub async fn origins(&self, permit: &Permit) -> Result<Vec<(Location, Origin)>, IndexError> {
+        let located = self.located(permit);
+        let seqs: Vec<u64> = located.iter().map(|one| one.current_seq).collect();
+        let mut told = self.db.reader().told_demographics(&seqs).await?;
+        let mut origins = Vec::with_capacity(seqs.len());
+        for seq in seqs {
+            let entry = self.db.reader().journal_entry(seq).await?;
+            let entry = entry.ok_or(IndexError::DamagedJournal { seq })?;
+            let decision: BroughtBy = serde_json::from_str(&entry.decision)
                 .map_err(|_| StorageError::Unreadable { table: "journal" })?;
-            locations.push(Location { record, since, told, demographics });
+            origins.push(Origin {
+                kind: entry.kind.into_owned(),
+                told: entry.recorded,
+                event_time: entry.event_time,
+                message: decision.source_message,
+            });
         }
-        Ok(locations)
+        Ok(locations(located, &mut told)?.into_iter().zip(origins).collect())
     }
 
     /// The golden view over the permitted records; `None` where there are none.
     pub async fn golden(&self, permit: &Permit) -> Result<Option<GoldenView>, IndexError> {
-        let locations = self.locate(permit).await?;
-        let Some(updated) = locations.iter().map(|location| location.told).max() else {
-            return Ok(None);
-        };
-        Ok(Some(GoldenView {
-            person: permit.person(),
-            demographics: surviving(&locations),
-            records: locations.into_iter().map(|location| location.record).collect(),
-            updated,
-        }))
+        Ok(GoldenView::of(permit.person(), &self.locate(permit).await?))
     }
 
     fn located(&self, permit: &Permit) -> Vec<Located> {
@@ -89,6 +128,27 @@ impl Index {
         located.sort_unstable_by(|a, b| a.record.cmp(&b.record));
         located
     }
+}
+
+/// What of a decision tells where it came from.
+#[derive(Deserialize)]
+struct BroughtBy {
+    source_message: Option<String>,
+}
+
+/// Puts records together with the demographics that their journal entries brought.
+fn locations(
+    located: Vec<Located>,
+    told: &mut HashMap<u64, (OffsetDateTime, String)>,
+) -> Result<Vec<Location>, IndexError> {
+    let read = |Located { record, since, current_seq }: Located| {
+        let (told, json) =
+            told.remove(&current_seq).ok_or(IndexError::DamagedJournal { seq: current_seq })?;
+        let demographics = serde_json::from_str(&json)
+            .map_err(|_| StorageError::Unreadable { table: "journal" })?;
+        Ok(Location { record, since, told, demographics })
+    };
+    located.into_iter().map(read).collect()
 }
 
 /// A permitted record, before its demographics are read.

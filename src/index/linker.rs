@@ -143,6 +143,7 @@ impl Linker {
         for entry in removed {
             state.population.remove(entry);
         }
+        state.search.follow(&deed);
         drop(state);
         self.next_seq = seq + 1;
         self.next_task_no += deed.asked.len() as u64;

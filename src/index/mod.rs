@@ -21,6 +21,7 @@ mod registration;
 mod registry;
 mod review;
 mod rules;
+mod search;
 mod survivorship;
 mod tasks;
 #[cfg(test)]
@@ -38,15 +39,17 @@ use crate::{
 };
 
 pub use deed::DeedKind;
-pub use golden::{GoldenView, Location};
+pub use golden::{GoldenView, Location, Origin};
 pub use lifecycle::{Followed, Following, LocalEvent, LocalRefusal, LocalWord};
 pub use limits::IndexLimits;
 pub use query::PersonMatch;
 pub use registration::{Outcome, Registered, Registration};
 pub use review::{ReviewTask, TaskKind, TaskState};
+pub use search::{Criterion, IdentifierToken, Part, TextMatch, TextPart, TooBroad};
 
 use linker::{Job, Linker};
 use registry::Registry;
+use search::SearchIndex;
 
 /// Why the index cannot answer. Never holds patient data.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -86,6 +89,8 @@ struct State {
     population: Population,
     /// Committed records and persons. What it does not know, nobody may see.
     registry: Registry,
+    /// Where values lead; of what no commit has made visible too.
+    search: SearchIndex,
 }
 
 impl Shared {

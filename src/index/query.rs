@@ -55,6 +55,15 @@ impl Index {
         state.registry.person(state.registry.person_of(record_no))
     }
 
+    /// The record that a member's identifier leads to today, after merges and changes of identifiers,
+    /// and its person.
+    pub fn record_of(&self, identifier: &RecordKey) -> Option<(RecordKey, PersonRecords)> {
+        let state = self.shared.read();
+        let record_no = state.registry.resolve(identifier)?;
+        let person = state.registry.person(state.registry.person_of(record_no))?;
+        Some((state.registry.key(record_no), person))
+    }
+
     /// How many source records there are.
     pub fn records_total(&self) -> usize {
         self.shared.read().registry.records_total()

@@ -5,7 +5,7 @@ use crate::{
     matching::NormalizedRecord,
 };
 
-use super::{Index, IndexError, decision::Content, linker::Job};
+use super::{Index, IndexError, decision::Content, linker::Job, search::Terms};
 
 /// What a member tells of one of its patients.
 #[derive(Clone, Debug)]
@@ -57,6 +57,8 @@ pub(super) struct Prepared {
     pub(super) json: String,
     /// Absent where the source itself does not know who it is: then nobody else may be taken for it.
     pub(super) normalized: Option<NormalizedRecord>,
+    /// What it can be searched by.
+    pub(super) terms: Terms,
 }
 
 impl Prepared {
@@ -67,7 +69,8 @@ impl Prepared {
         let demographics = &registration.demographics;
         let normalized = (!demographics.identity_unknown)
             .then(|| NormalizedRecord::from_demographics(demographics));
-        Self { content: Content::of(&json), json, normalized, registration }
+        let terms = Terms::of(&registration.record.local_id, demographics);
+        Self { content: Content::of(&json), json, normalized, terms, registration }
     }
 }
 

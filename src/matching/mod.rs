@@ -29,6 +29,7 @@ mod veto;
 pub use explain::{Explanation, Kind, Step};
 pub use grade::{MatchGrade, PairVerdict};
 pub use levels::Attribute;
+pub(crate) use lexicon::Lexicon;
 pub use model::{Class, InvalidModel, Model};
 pub use normalize::{FlatRecord, NormalizedRecord};
 pub use person::PersonVerdict;
