@@ -297,6 +297,7 @@ impl Config {
         within("storage.lease_ms", self.storage.lease_ms, 100, 600_000)?;
         within("api.body_bytes_max", self.api.body_bytes_max as u64, 1 << 10, 64 << 20)?;
         within("exchange.queries_max", self.exchange.queries_max as u64, 1, 100_000)?;
+        within("exchange.search_persons_max", self.exchange.search_persons_max as u64, 1, 100_000)?;
         within("audit.query_bytes_max", self.audit.query_bytes_max as u64, 1 << 10, 1 << 20)?;
         within("snapshots.ttl_s", self.snapshots.ttl_s, 1, 3_600)?;
         if self.api.base_url.ends_with('/') || !self.api.base_url.starts_with("https://") {

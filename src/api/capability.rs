@@ -27,29 +27,88 @@ pub(super) fn capability_statement(base_url: &str, exchange_name: &str, date: &s
                 }] }],
                 "description": "Mutual TLS 1.3. A client's certificate decides its roles and purposes of use; the header Purpose-Of-Use chooses among them."
             },
-            "resource": [patient(), consent(), readable()],
+            "resource": [
+                patient(base_url),
+                consent(),
+                definitions("OperationDefinition"),
+                definitions("SearchParameter"),
+                readable(),
+            ],
         }]
     })
 }
 
-fn patient() -> Value {
+fn patient(base_url: &str) -> Value {
+    let operation =
+        |name: &str, definition: &str| json!({ "name": name, "definition": definition });
+    let locate = format!("{base_url}/OperationDefinition/patient-locate-records");
     json!({
         "type": "Patient",
-        "interaction": [{ "code": "read" }, { "code": "update" }],
+        "interaction": [
+            { "code": "read" },
+            { "code": "update", "documentation": "Conditional only (IHE PIXm ITI-104)." },
+            {
+                "code": "search-type",
+                "documentation": "IHE PDQm ITI-78, by GET and by POST to _search."
+            }
+        ],
         "versioning": "no-version",
         "updateCreate": false,
         "conditionalUpdate": true,
-        "searchParam": [{
-            "name": "identifier",
-            "definition": "http://hl7.org/fhir/SearchParameter/Patient-identifier",
-            "type": "token",
-            "documentation": "In conditional update (IHE ITI-104) only: system|value under a namespace of the feeding member."
-        }],
+        "searchParam": patient_parameters(base_url),
         "operation": [
-            { "name": "match", "definition": "http://hl7.org/fhir/OperationDefinition/Patient-match" },
-            { "name": "everything", "definition": "http://hl7.org/fhir/OperationDefinition/Patient-everything" }
+            operation("match", "http://hl7.org/fhir/OperationDefinition/Patient-match"),
+            operation("everything", "http://hl7.org/fhir/OperationDefinition/Patient-everything"),
+            operation(
+                "ihe-pix",
+                "https://profiles.ihe.net/ITI/PIXm/OperationDefinition/IHE.PIXm.pix",
+            ),
+            operation("locate-records", &locate),
         ]
     })
+}
+
+/// The parameters of a search of patients: name, type, and the end of the definition's URL.
+const PATIENT_PARAMETERS: [(&str, &str, &str); 16] = [
+    ("_id", "token", "Resource-id"),
+    ("active", "token", "Patient-active"),
+    ("address", "string", "individual-address"),
+    ("address-city", "string", "individual-address-city"),
+    ("address-country", "string", "individual-address-country"),
+    ("address-postalcode", "string", "individual-address-postalcode"),
+    ("address-state", "string", "individual-address-state"),
+    ("birthdate", "date", "individual-birthdate"),
+    ("email", "token", "individual-email"),
+    ("family", "string", "individual-family"),
+    ("gender", "token", "individual-gender"),
+    ("given", "string", "individual-given"),
+    ("identifier", "token", "Patient-identifier"),
+    ("name", "string", "Patient-name"),
+    ("phone", "token", "individual-phone"),
+    ("telecom", "token", "individual-telecom"),
+];
+
+fn patient_parameters(base_url: &str) -> Value {
+    let parameters = PATIENT_PARAMETERS.iter().map(|(name, kind, definition)| {
+        let mut parameter = json!({
+            "name": name,
+            "definition": format!("http://hl7.org/fhir/SearchParameter/{definition}"),
+            "type": kind,
+        });
+        if *name == "identifier" {
+            parameter["documentation"] = json!(
+                "system|value, value, or system| to show identifiers of these systems only; in \
+                 conditional update, system|value under a namespace of the feeding member."
+            );
+        }
+        parameter
+    });
+    let mothers_maiden_name = json!({
+        "name": "mothersMaidenName",
+        "definition": format!("{base_url}/SearchParameter/patient-mothers-maiden-name"),
+        "type": "string",
+    });
+    parameters.chain([mothers_maiden_name]).collect()
 }
 
 fn consent() -> Value {
@@ -58,6 +117,15 @@ fn consent() -> Value {
         "interaction": [{ "code": "update" }],
         "versioning": "no-version",
         "updateCreate": true
+    })
+}
+
+/// What this gateway defines itself.
+fn definitions(kind: &str) -> Value {
+    json!({
+        "type": kind,
+        "interaction": [{ "code": "read" }, { "code": "search-type" }],
+        "versioning": "no-version"
     })
 }
 

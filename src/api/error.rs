@@ -5,6 +5,7 @@ use actix_web::{HttpResponse, http::StatusCode};
 use super::render::fhir_json;
 use crate::{
     exchange::ExchangeError,
+    fhir::search::InvalidSearch,
     fhir::{InvalidResource, Issue, IssueSeverity, IssueType, OperationOutcome},
     index::LocalRefusal,
 };
@@ -26,6 +27,12 @@ pub(super) enum ApiError {
     NotAcceptable,
     /// The body must be FHIR JSON.
     UnsupportedMediaType,
+    /// The body must be a form.
+    NotAForm,
+    /// A search that cannot be understood.
+    Search(InvalidSearch),
+    /// A search that tells nothing of whom it means.
+    TooCostly,
     /// The body is longer than the bound.
     BodyTooLarge { bytes_max: usize },
     /// The body broke off.
@@ -73,6 +80,17 @@ impl ApiError {
                 IssueType::NotSupported,
                 "the body must be application/fhir+json",
             ),
+            Self::NotAForm => one(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                IssueType::NotSupported,
+                "the body must be application/x-www-form-urlencoded",
+            ),
+            Self::Search(invalid) => of_invalid_search(invalid),
+            Self::TooCostly => one(
+                StatusCode::BAD_REQUEST,
+                IssueType::TooCostly,
+                "the search tells nothing of whom it means",
+            ),
             Self::BodyTooLarge { bytes_max } => one(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 IssueType::TooLong,
@@ -117,6 +135,24 @@ fn of_exchange(failed: &ExchangeError) -> (StatusCode, Vec<Issue>) {
         ),
         ExchangeError::SeveralPatients => {
             one(StatusCode::PRECONDITION_FAILED, IssueType::MultipleMatches, &text)
+        }
+        ExchangeError::TooBroad(_) => one(StatusCode::BAD_REQUEST, IssueType::TooCostly, &text),
+        ExchangeError::UnknownDomain => {
+            let issue = Issue::new(IssueSeverity::Warning, IssueType::NotFound, text);
+            (StatusCode::NOT_FOUND, vec![issue.with_diagnostics("targetSystem not found")])
+        }
+        ExchangeError::UnknownSourceDomain => pixm(
+            StatusCode::BAD_REQUEST,
+            IssueType::CodeInvalid,
+            "sourceIdentifier Assigning Authority not found",
+        ),
+        ExchangeError::UnknownSourceIdentifier => pixm(
+            StatusCode::NOT_FOUND,
+            IssueType::NotFound,
+            "sourceIdentifier Patient Identifier not found",
+        ),
+        ExchangeError::UnknownTargetDomain => {
+            pixm(StatusCode::FORBIDDEN, IssueType::CodeInvalid, "targetSystem not found")
         }
         ExchangeError::NotSupported(_) => {
             one(StatusCode::UNPROCESSABLE_ENTITY, IssueType::NotSupported, &text)
@@ -169,6 +205,25 @@ fn of_invalid_resource(invalid: &InvalidResource) -> (StatusCode, Vec<Issue>) {
     one(StatusCode::BAD_REQUEST, code, &invalid.to_string())
 }
 
+fn of_invalid_search(invalid: &InvalidSearch) -> (StatusCode, Vec<Issue>) {
+    let code = match invalid {
+        InvalidSearch::Modifier(_) => IssueType::NotSupported,
+        InvalidSearch::Value(_) => IssueType::Value,
+        InvalidSearch::TooLong | InvalidSearch::TooMany | InvalidSearch::TooManyValues(_) => {
+            IssueType::TooLong
+        }
+        InvalidSearch::Name | InvalidSearch::Characters | InvalidSearch::Repeated(_) => {
+            IssueType::Invalid
+        }
+    };
+    one(StatusCode::BAD_REQUEST, code, &invalid.to_string())
+}
+
+/// IHE PIXm ITI-83 tells the words of each error.
+fn pixm(status: StatusCode, code: IssueType, words: &str) -> (StatusCode, Vec<Issue>) {
+    (status, vec![error(code, words).with_diagnostics(words)])
+}
+
 fn one(status: StatusCode, code: IssueType, text: &str) -> (StatusCode, Vec<Issue>) {
     (status, vec![error(code, text)])
 }
@@ -186,5 +241,11 @@ impl From<ExchangeError> for ApiError {
 impl From<InvalidResource> for ApiError {
     fn from(error: InvalidResource) -> Self {
         Self::Malformed(error)
+    }
+}
+
+impl From<InvalidSearch> for ApiError {
+    fn from(invalid: InvalidSearch) -> Self {
+        Self::Search(invalid)
     }
 }

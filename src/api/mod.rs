@@ -4,11 +4,16 @@ mod body;
 mod caller;
 mod capability;
 mod consent_routes;
+mod definitions;
 mod error;
 mod everything_routes;
+mod identifier_routes;
 mod match_input;
 mod negotiate;
+mod parameters;
 mod patient_routes;
+mod patient_search;
+mod patient_search_routes;
 mod render;
 mod searchset;
 
@@ -65,9 +70,21 @@ pub fn routes(config: &mut web::ServiceConfig) {
             .route("/metadata", web::get().to(metadata))
             .service(
                 web::resource("/Patient")
+                    .route(web::get().to(patient_search_routes::get_patients))
                     .route(web::put().to(patient_routes::put_patient))
                     .default_service(web::to(method_not_allowed)),
             )
+            .service(
+                web::resource("/Patient/_search")
+                    .route(web::post().to(patient_search_routes::post_search))
+                    .default_service(web::to(method_not_allowed)),
+            )
+            .service(operation("/Patient/$ihe-pix", identifier_routes::ihe_pix))
+            .service(operation("/Patient/$locate-records", identifier_routes::locate_by_identifier))
+            .service(operation(
+                "/Patient/{id}/$locate-records",
+                identifier_routes::locate_of_patient,
+            ))
             .service(
                 web::resource("/Patient/$match")
                     .route(web::post().to(patient_routes::post_match))
@@ -91,6 +108,16 @@ pub fn routes(config: &mut web::ServiceConfig) {
                     .default_service(web::to(method_not_allowed)),
             )
             .service(
+                web::resource("/{type:OperationDefinition|SearchParameter}")
+                    .route(web::get().to(definitions::list_definitions))
+                    .default_service(web::to(method_not_allowed)),
+            )
+            .service(
+                web::resource("/{type:OperationDefinition|SearchParameter}/{id}")
+                    .route(web::get().to(definitions::get_definition))
+                    .default_service(web::to(method_not_allowed)),
+            )
+            .service(
                 web::resource("/{type:[A-Z][A-Za-z]*}/{id}")
                     .route(web::get().to(everything_routes::get_resource))
                     .default_service(web::to(method_not_allowed)),
@@ -98,6 +125,18 @@ pub fn routes(config: &mut web::ServiceConfig) {
             .default_service(web::to(no_such_interaction)),
     );
     config.default_service(web::to(no_such_interaction));
+}
+
+/// An operation that changes nothing: by GET with parameters, or by POST.
+fn operation<F, Args>(path: &str, handler: F) -> actix_web::Resource
+where
+    F: actix_web::Handler<Args, Output = HttpResponse> + Clone,
+    Args: actix_web::FromRequest + 'static,
+{
+    web::resource(path)
+        .route(web::get().to(handler.clone()))
+        .route(web::post().to(handler))
+        .default_service(web::to(method_not_allowed))
 }
 
 async fn metadata(gateway: web::Data<Gateway>, request: actix_web::HttpRequest) -> HttpResponse {

@@ -1,6 +1,9 @@
 //! Which representation is asked for. This gateway speaks FHIR JSON; other formats get 406 or 415.
 
-use actix_web::{HttpRequest, http::header};
+use actix_web::{
+    HttpRequest,
+    http::header::{self, HeaderName},
+};
 
 use super::error::ApiError;
 
@@ -20,11 +23,31 @@ pub(super) fn check_accept(request: &HttpRequest) -> Result<(), ApiError> {
 
 /// Refuses a body that does not claim to be FHIR JSON.
 pub(super) fn check_content_type(request: &HttpRequest) -> Result<(), ApiError> {
-    let Some(told) = request.headers().get(header::CONTENT_TYPE) else {
-        return Err(ApiError::UnsupportedMediaType);
-    };
-    let media = told.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
-    if is_json(media) { Ok(()) } else { Err(ApiError::UnsupportedMediaType) }
+    if is_json(content_type(request)) { Ok(()) } else { Err(ApiError::UnsupportedMediaType) }
+}
+
+/// Whether the body claims to be a form.
+pub(super) fn is_form(request: &HttpRequest) -> bool {
+    content_type(request).eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
+/// Refuses a body that does not claim to be a form.
+pub(super) fn check_form(request: &HttpRequest) -> Result<(), ApiError> {
+    if is_form(request) { Ok(()) } else { Err(ApiError::NotAForm) }
+}
+
+/// Whether parameters that are not known are to be refused (FHIR R4 §3.1.1.3, `Prefer`).
+pub(super) fn is_strict(request: &HttpRequest) -> bool {
+    let told = request.headers().get_all(HeaderName::from_static("prefer"));
+    told.filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split([',', ';']))
+        .any(|one| one.trim().eq_ignore_ascii_case("handling=strict"))
+}
+
+fn content_type(request: &HttpRequest) -> &str {
+    let told = request.headers().get(header::CONTENT_TYPE);
+    let told = told.and_then(|told| told.to_str().ok()).unwrap_or_default();
+    told.split(';').next().unwrap_or_default().trim()
 }
 
 // In a URL the plus of `fhir+json` must be escaped; many clients forget, and it arrives as a space.

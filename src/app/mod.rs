@@ -25,7 +25,7 @@ use crate::{
     config::{Config, ConfigError, TlsSettings, read_text},
     directory::{Directory, DirectoryError},
     domain::Clock,
-    exchange::{Exchange, Snapshots},
+    exchange::{Exchange, Searches, Snapshots},
     federation::{Federation, FederationError, GatewayIdentity},
     index::{Index, IndexError},
     matching::{InvalidModel, Model},
@@ -121,6 +121,7 @@ async fn build(
         index,
         federation,
         snapshots: Snapshots::new(&config.snapshots),
+        searches: Searches::new(&config.snapshots),
         queries: tokio::sync::Semaphore::new(config.exchange.queries_max),
     })
 }

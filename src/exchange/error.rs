@@ -3,7 +3,7 @@ use thiserror::Error;
 use crate::{
     access::{AuditError, Closing, ConsentError, InvalidConsent, Refusal},
     fhir::{InvalidResource, Issue, patient::Fault},
-    index::{IndexError, LocalRefusal},
+    index::{IndexError, LocalRefusal, TooBroad},
 };
 
 /// Why the exchange cannot answer at all. A member that fails is no error but an outcome.
@@ -36,6 +36,21 @@ pub enum ExchangeError {
     /// The request names several identifiers, of several patients or of none.
     #[error("the identifiers name several patients, or a new patient ambiguously")]
     SeveralPatients,
+    /// The criteria of a search fit more persons than may be looked at.
+    #[error(transparent)]
+    TooBroad(#[from] TooBroad),
+    /// A search is limited to a namespace that nobody has (ITI-78).
+    #[error("nobody in this exchange has identifiers of that system")]
+    UnknownDomain,
+    /// The namespace of the identifier asked about is no member's (ITI-83).
+    #[error("no member of this exchange has that identifier system")]
+    UnknownSourceDomain,
+    /// The identifier asked about is nobody's, or nobody's that may be named (ITI-83).
+    #[error("no patient has that identifier")]
+    UnknownSourceIdentifier,
+    /// A namespace asked for is no member's (ITI-83).
+    #[error("no member of this exchange has an identifier system that was asked for")]
+    UnknownTargetDomain,
     /// A change that is not taken.
     #[error("{0}")]
     NotSupported(&'static str),
@@ -103,6 +118,12 @@ pub(super) fn rejected(error: &ExchangeError) -> Closing {
         ExchangeError::TooLittle => Closing::Rejected("too few demographics"),
         ExchangeError::IdentifierMismatch => Closing::Rejected("identifier not in the Patient"),
         ExchangeError::SeveralPatients => Closing::Rejected("several patients"),
+        ExchangeError::TooBroad(_) => Closing::Rejected("too many patients may be meant"),
+        ExchangeError::UnknownDomain | ExchangeError::UnknownTargetDomain => {
+            Closing::Rejected("target system not known")
+        }
+        ExchangeError::UnknownSourceDomain => Closing::Rejected("source system not known"),
+        ExchangeError::UnknownSourceIdentifier => Closing::Rejected("identifier not found"),
         ExchangeError::NotSupported(what) => Closing::Rejected(what),
         ExchangeError::InvalidConsent(_) => Closing::Rejected("Consent cannot be read"),
         ExchangeError::Consent(_) => Closing::Failed("Consent could not be kept"),

@@ -6,10 +6,12 @@
 
 mod call;
 mod change_identifier;
+mod cross_reference;
 mod error;
+mod gather;
 mod link_records;
 mod local_word;
-mod gather;
+mod locate_records;
 mod match_patient;
 mod merge_records;
 mod patient_view;
@@ -19,6 +21,7 @@ mod record_consent;
 mod register_patient;
 mod retire_record;
 mod retrieve_record;
+mod search_patients;
 mod snapshots;
 
 use std::sync::Arc;
@@ -28,11 +31,13 @@ use tokio::sync::Semaphore;
 
 pub use call::{Call, reject};
 pub use change_identifier::change_identifier;
+pub use cross_reference::{CrossReference, CrossReferenceQuery, SourceIdentifier, cross_reference};
 pub use error::ExchangeError;
 use error::rejected;
+pub use gather::EverythingQuery;
 pub use link_records::{link_records, unlink_records};
 pub use local_word::Told;
-pub use gather::EverythingQuery;
+pub use locate_records::{FoundRecord, LocatedRecords, Whom, locate_records};
 pub use match_patient::{MatchQuery, MatchedPatient, match_patient};
 pub use merge_records::merge_records;
 pub use patient_view::PatientView;
@@ -42,6 +47,9 @@ pub use record_consent::record_consent;
 pub use register_patient::{acceptable, last_updated, register_patient};
 pub use retire_record::retire_record;
 pub use retrieve_record::{RetrievedRecord, next_page, retrieve_record};
+pub use search_patients::{
+    FoundPatients, PatientPage, PatientSearch, Searches, next_patients, search_patients,
+};
 pub use snapshots::{Snapshot, SnapshotSettings, Snapshots};
 
 use crate::{
@@ -72,6 +80,8 @@ pub struct Exchange {
     pub federation: Federation,
     /// Records shown of late.
     pub snapshots: Snapshots,
+    /// Searches of late that have further pages.
+    pub searches: Searches,
     /// One permit for each query that may be under way at members.
     pub queries: Semaphore,
 }
@@ -86,10 +96,17 @@ pub struct ExchangeSettings {
     pub organization: Option<String>,
     /// Queries to members under way at once; more are told to come again.
     pub queries_max: usize,
+    /// Persons whose records one search of patients may look at; more are too many to be meant.
+    pub search_persons_max: usize,
 }
 
 impl Default for ExchangeSettings {
     fn default() -> Self {
-        Self { name: "Tessera exchange".to_owned(), organization: None, queries_max: 256 }
+        Self {
+            name: "Tessera exchange".to_owned(),
+            organization: None,
+            queries_max: 256,
+            search_persons_max: 10_000,
+        }
     }
 }

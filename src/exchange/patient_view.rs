@@ -6,6 +6,7 @@ use crate::{
     access::Permit,
     domain::{Address, Demographics, EnterpriseId, RecordKey},
     fhir::patient::demographics_to_patient,
+    index::GoldenView,
 };
 
 /// One person as a permit lets it be seen.
@@ -30,7 +31,12 @@ impl PatientView {
         exchange: &Exchange,
         permit: &Permit,
     ) -> Result<Option<Self>, ExchangeError> {
-        let Some(golden) = exchange.index.golden(permit).await? else { return Ok(None) };
+        let golden = exchange.index.golden(permit).await?;
+        Ok(golden.map(|golden| Self::of_golden(exchange, golden)))
+    }
+
+    /// The view of a person whose permitted records were read already.
+    pub(super) fn of_golden(exchange: &Exchange, golden: GoldenView) -> Self {
         let roster = exchange.directory.roster();
         let sources = golden
             .records
@@ -41,12 +47,21 @@ impl PatientView {
                 Source { member_name: member_name.to_owned(), record }
             })
             .collect();
-        Ok(Some(Self {
+        Self {
             person: golden.person,
             demographics: golden.demographics,
             sources,
             updated: golden.updated,
-        }))
+        }
+    }
+
+    /// Without the identifiers of other namespaces, and without links to their records.
+    #[must_use]
+    pub(super) fn within(mut self, systems: &[String]) -> Self {
+        let wanted = |system: &str| systems.iter().any(|one| one == system);
+        self.demographics.identifiers.retain(|one| wanted(one.system.trim()));
+        self.sources.retain(|source| wanted(source.record.local_id.system()));
+        self
     }
 
     /// The person.

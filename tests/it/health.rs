@@ -48,7 +48,10 @@ async fn neither_metrics_nor_logs_hold_patient_data() {
     ed.everything(&person).await;
     assert_eq!(ed.get("Patient/anne.marked").await.status, 200);
     assert_eq!(ed.get("Patient/Zebulona").await.status, 404);
-    assert_eq!(ed.get("Patient?family=Marksdottir").await.status, 405);
+    assert_eq!(ed.get("Patient?family=Marksdottir").await.status, 200);
+    let number = "sourceIdentifier=https://anne.example/mrn|anne-marked";
+    assert_eq!(ed.get(&format!("Patient/$ihe-pix?{number}")).await.status, 200);
+    assert_eq!(ed.get("Patient?birthdate=Zebulona").await.status, 400);
 
     let metrics = ed.get(&format!("{}/metrics", gateway.health)).await;
     assert_eq!(metrics.status, 200);

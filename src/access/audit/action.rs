@@ -47,6 +47,8 @@ pub enum Interaction {
     PatientSearch,
     /// `Patient/$ihe-pix` (IHE ITI-83).
     CrossReference,
+    /// `Patient/$locate-records`.
+    LocateRecords,
     /// `GET Patient/{id}`.
     PatientRead,
     /// `Patient/{id}/$everything`.
@@ -90,6 +92,7 @@ impl Interaction {
             Self::Match
             | Self::PatientSearch
             | Self::CrossReference
+            | Self::LocateRecords
             | Self::Everything
             | Self::Summary
             | Self::ResourceSearch
@@ -107,7 +110,11 @@ impl Interaction {
     /// FHIR R4 `restful-interaction`; a write is an update until it is known to have created.
     pub(super) const fn restful(self) -> &'static str {
         match self {
-            Self::Match | Self::CrossReference | Self::Everything | Self::Summary => "operation",
+            Self::Match
+            | Self::CrossReference
+            | Self::LocateRecords
+            | Self::Everything
+            | Self::Summary => "operation",
             Self::PatientSearch
             | Self::ResourceSearch
             | Self::ConsentSearch
@@ -128,7 +135,8 @@ impl Interaction {
             Self::Feed | Self::FeedRemoval => Some("ITI-104"),
             Self::ConsentSearch => Some("ITI-108"),
             Self::AuditSearch => Some("ITI-81"),
-            Self::PatientRead
+            Self::LocateRecords
+            | Self::PatientRead
             | Self::Everything
             | Self::Summary
             | Self::ResourceSearch
