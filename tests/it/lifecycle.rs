@@ -131,3 +131,29 @@ async fn a_member_speaks_of_its_own_records_only() {
     let answer = delete.send(delete.request(Method::DELETE, "Patient/x")).await;
     assert_eq!(answer.status, 405, "no way in but the feeds");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_is_found_by_the_identifier_it_has_and_those_it_had() {
+    let world = ruth_twice().await;
+    let (exchange, ed) = (world.gateway.exchange(), world.client("ed"));
+    let person = ed.person(&ruth()).await;
+    let call = call(exchange, "anne-feed");
+    let (again, stays, new) = (id("anne", "again"), id("anne", "ruth"), id("anne", "new"));
+    let merged = merge_records(exchange, &call, again, stays.clone(), Told::default()).await;
+    merged.expect("it is merged").into_inner();
+    let renamed = change_identifier(exchange, &call, stays, new, Told::default()).await;
+    renamed.expect("it is renamed").into_inner();
+    let system = record_numbers("anne");
+    for value in ["anne-new", "anne-ruth", "anne-again"] {
+        let path = format!("Patient/$ihe-pix?sourceIdentifier={system}|{value}");
+        let answer = ed.get(&path).await;
+        assert_eq!(answer.status, 200, "{value}: {answer:?}");
+        assert_eq!(answer.text().contains("anne-new"), value != "anne-new", "{answer:?}");
+    }
+    let path = format!("Patient?identifier={system}|anne-new");
+    let found = ed.get(&path).await;
+    assert_eq!(found.of_type("Patient")[0]["id"], person.as_str(), "{found:?}");
+    let world = world.restarted().await;
+    let found = world.client("ed").get(&path).await;
+    assert_eq!(found.of_type("Patient").len(), 1, "{found:?}");
+}
