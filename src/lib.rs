@@ -12,6 +12,7 @@ pub mod domain;
 pub mod exchange;
 pub mod federation;
 pub mod fhir;
+pub mod hl7v2;
 pub mod index;
 pub mod matching;
 pub mod record;

@@ -187,3 +187,23 @@ pub enum IdentifierKind {
     /// Anything else.
     Other,
 }
+
+impl IdentifierKind {
+    /// The kind of a type code of HL7 v2 table 0203; `None` where matching does not tell it apart.
+    pub fn of_type_code(code: &str) -> Option<Self> {
+        Some(match code {
+            "MR" | "MRT" | "PI" | "PT" => Self::MedicalRecord,
+            "SS" => Self::SocialSecurity,
+            "SSN4" => Self::SocialSecurityLast4,
+            "TAX" => Self::TaxpayerId,
+            "MC" => Self::MedicareBeneficiary,
+            "MB" => Self::Member,
+            "SN" => Self::Subscriber,
+            "DL" | "STID" => Self::DriversLicense,
+            "PPN" => Self::Passport,
+            "PE" | "NI" | "HC" => Self::PersonId,
+            "AN" | "VN" => Self::Account,
+            _ => return None,
+        })
+    }
+}

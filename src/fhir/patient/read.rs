@@ -160,7 +160,7 @@ fn kind(told: &FhirIdentifier, system: &str) -> IdentifierKind {
         .find_map(|coding| {
             let code = coding.code.as_deref()?;
             match coding.system.as_deref().unwrap_or(IDENTIFIER_TYPES) {
-                IDENTIFIER_TYPES => kind_of_type(code),
+                IDENTIFIER_TYPES => IdentifierKind::of_type_code(code),
                 IDENTITY_IDENTIFIER_TYPES if code == "SSN4" => {
                     Some(IdentifierKind::SocialSecurityLast4)
                 }
@@ -168,24 +168,6 @@ fn kind(told: &FhirIdentifier, system: &str) -> IdentifierKind {
             }
         })
         .unwrap_or(IdentifierKind::Other)
-}
-
-/// HL7 v2 table 0203.
-fn kind_of_type(code: &str) -> Option<IdentifierKind> {
-    Some(match code {
-        "MR" | "MRT" | "PI" | "PT" => IdentifierKind::MedicalRecord,
-        "SS" => IdentifierKind::SocialSecurity,
-        "SSN4" => IdentifierKind::SocialSecurityLast4,
-        "TAX" => IdentifierKind::TaxpayerId,
-        "MC" => IdentifierKind::MedicareBeneficiary,
-        "MB" => IdentifierKind::Member,
-        "SN" => IdentifierKind::Subscriber,
-        "DL" | "STID" => IdentifierKind::DriversLicense,
-        "PPN" => IdentifierKind::Passport,
-        "PE" | "NI" | "HC" => IdentifierKind::PersonId,
-        "AN" | "VN" => IdentifierKind::Account,
-        _ => return None,
-    })
 }
 
 impl FhirIdentifier {
