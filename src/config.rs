@@ -15,6 +15,7 @@ use crate::{
     exchange::{ExchangeSettings, SnapshotSettings},
     federation::FederationSettings,
     index::IndexLimits,
+    mllp::MllpSettings,
     storage::{DatabaseAddress, ServerAddress, StorageSettings},
     telemetry::LogSettings,
 };
@@ -33,6 +34,8 @@ pub struct Config {
     pub exchange: ExchangeSettings,
     /// The FHIR interface.
     pub api: ApiSettings,
+    /// HL7 v2 messages.
+    pub mllp: MllpSettings,
     /// Clients and consent.
     pub access: AccessSettings,
     /// The audit trail.
@@ -298,6 +301,9 @@ impl Config {
         within("api.body_bytes_max", self.api.body_bytes_max as u64, 1 << 10, 64 << 20)?;
         within("exchange.queries_max", self.exchange.queries_max as u64, 1, 100_000)?;
         within("exchange.search_persons_max", self.exchange.search_persons_max as u64, 1, 100_000)?;
+        let remembered = self.exchange.messages_remembered_max;
+        within("exchange.messages_remembered_max", remembered, 1, 10_000_000)?;
+        self.mllp.check()?;
         within("audit.query_bytes_max", self.audit.query_bytes_max as u64, 1 << 10, 1 << 20)?;
         within("snapshots.ttl_s", self.snapshots.ttl_s, 1, 3_600)?;
         if self.api.base_url.ends_with('/') || !self.api.base_url.starts_with("https://") {

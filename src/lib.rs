@@ -15,6 +15,7 @@ pub mod fhir;
 pub mod hl7v2;
 pub mod index;
 pub mod matching;
+pub mod mllp;
 pub mod record;
 pub mod simulator;
 pub mod storage;

@@ -24,6 +24,9 @@ pub enum Refusal {
     /// Its SAN URIs name more than one client.
     #[error("the certificate names more than one client")]
     AmbiguousClient,
+    /// It speaks an older TLS than its member may.
+    #[error("this member must speak TLS 1.3")]
+    OldTls,
     /// The client lacks the role.
     #[error("the client has no {0} role")]
     MissingRole(Role),

@@ -126,6 +126,9 @@ fn of_exchange(failed: &ExchangeError) -> (StatusCode, Vec<Issue>) {
                 .map(|fault| error(IssueType::Value, fault.problem).at(fault.expression));
             (StatusCode::UNPROCESSABLE_ENTITY, issues.collect())
         }
+        ExchangeError::InvalidMessage(_) => {
+            one(StatusCode::UNPROCESSABLE_ENTITY, IssueType::Value, &text)
+        }
         ExchangeError::TooLittle => {
             one(StatusCode::UNPROCESSABLE_ENTITY, IssueType::Required, &text)
         }

@@ -25,10 +25,11 @@ use crate::{
     config::{Config, ConfigError, TlsSettings, read_text},
     directory::{Directory, DirectoryError},
     domain::Clock,
-    exchange::{Exchange, Searches, Snapshots},
+    exchange::{Exchange, MessagesSeen, RecordLocks, Searches, Snapshots},
     federation::{Federation, FederationError, GatewayIdentity},
     index::{Index, IndexError},
     matching::{InvalidModel, Model},
+    mllp::{MllpError, MllpServer, MllpSettings},
     storage::{Database, StorageError},
     tls::{
         Credentials, RevocationLists, ServerTls, TlsError, read_revocation_lists, read_trust_roots,
@@ -56,6 +57,15 @@ pub struct RunningGateway {
     tls: ServerTls,
     tls_settings: TlsSettings,
     servers: Vec<(ServerHandle, JoinHandle<std::io::Result<()>>)>,
+    mllp: Mllp,
+    drain: Duration,
+}
+
+/// The HL7 v2 interface, and where it listens.
+struct Mllp {
+    server: MllpServer,
+    address: Option<SocketAddr>,
+    plaintext_address: Option<SocketAddr>,
 }
 
 /// Opens the database, folds the index and begins to listen.
@@ -81,7 +91,13 @@ pub async fn start(
     let gateway = web::Data::new(Gateway::new(Arc::clone(&exchange), config.api.clone()));
     let fhir = serve_fhir(&config, gateway, fhir_listener, &tls)?;
     let health = health::serve(health_listener, Arc::clone(&exchange), store.clone(), metrics)?;
-    tracing::info!(fhir = %fhir_address, health = %health_address, "listening");
+    let mllp = serve_mllp(&config.mllp, Arc::clone(&exchange), &tls)?;
+    tracing::info!(
+        fhir = %fhir_address,
+        health = %health_address,
+        mllp = mllp.address.map(tracing::field::display),
+        "listening"
+    );
     Ok(RunningGateway {
         fhir_address,
         health_address,
@@ -91,6 +107,8 @@ pub async fn start(
         tls,
         tls_settings: config.tls,
         servers: vec![fhir, health],
+        mllp,
+        drain: Duration::from_secs(config.server.drain_s),
     })
 }
 
@@ -122,6 +140,8 @@ async fn build(
         federation,
         snapshots: Snapshots::new(&config.snapshots),
         searches: Searches::new(&config.snapshots),
+        record_locks: RecordLocks::default(),
+        messages: MessagesSeen::new(config.exchange.messages_remembered_max),
         queries: tokio::sync::Semaphore::new(config.exchange.queries_max),
     })
 }
@@ -204,6 +224,26 @@ fn serve_fhir(
     Ok((handle, tokio::spawn(server)))
 }
 
+fn serve_mllp(
+    settings: &MllpSettings,
+    exchange: Arc<Exchange>,
+    tls: &ServerTls,
+) -> Result<Mllp, StartError> {
+    let server = MllpServer::new(exchange, settings.clone());
+    let (mut address, mut plaintext_address) = (None, None);
+    if let Some(told) = settings.address {
+        let (listener, bound) = bind(told)?;
+        server.listen(listener, tls)?;
+        address = Some(bound);
+    }
+    if let (Some(told), Some(client)) = (settings.plaintext_address, &settings.plaintext_client) {
+        let (listener, bound) = bind(told)?;
+        server.listen_on_this_machine(listener, client)?;
+        plaintext_address = Some(bound);
+    }
+    Ok(Mllp { server, address, plaintext_address })
+}
+
 /// How long requests to members may take to end once nobody waits for them.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -216,6 +256,16 @@ impl RunningGateway {
     /// Where health and metrics are.
     pub fn health_address(&self) -> SocketAddr {
         self.health_address
+    }
+
+    /// Where HL7 v2 messages are taken over mutual TLS.
+    pub fn mllp_address(&self) -> Option<SocketAddr> {
+        self.mllp.address
+    }
+
+    /// Where HL7 v2 messages of this machine are taken.
+    pub fn mllp_plaintext_address(&self) -> Option<SocketAddr> {
+        self.mllp.plaintext_address
     }
 
     /// The FHIR base that links in answers begin with.
@@ -245,6 +295,7 @@ impl RunningGateway {
     /// Takes no more requests, lets those under way finish within the drain time, and closes
     /// everything in order: what was acknowledged is on disk, what was disclosed is audited.
     pub async fn stop(self) {
+        let messages = tokio::spawn(self.mllp.server.stop(self.drain));
         for (handle, task) in self.servers {
             handle.stop(true).await;
             match task.await {
@@ -252,6 +303,9 @@ impl RunningGateway {
                 Ok(Err(error)) => tracing::error!(%error, "a listener ended badly"),
                 Err(error) => tracing::error!(%error, "a listener's task ended badly"),
             }
+        }
+        if let Err(error) = messages.await {
+            tracing::error!(%error, "the HL7 v2 interface ended badly");
         }
         let exchange = Arc::clone(&self.exchange);
         let asked = tokio::task::spawn_blocking(move || exchange.federation.shutdown(PATIENCE));
@@ -293,6 +347,9 @@ pub enum StartError {
     /// A listener that cannot be run.
     #[error("cannot serve: {0}")]
     Serve(std::io::Error),
+    /// The HL7 v2 interface.
+    #[error(transparent)]
+    Mllp(#[from] MllpError),
     /// The database.
     #[error(transparent)]
     Storage(#[from] StorageError),

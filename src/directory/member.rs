@@ -2,8 +2,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
+use time::UtcOffset;
 use url::Url;
 
+use super::authority::{self, AssigningAuthority};
 use crate::domain::MemberCode;
 
 /// The longest name or identifier of a member, in bytes: enough for any legal name, short enough to show.
@@ -33,6 +35,10 @@ pub struct Member {
     deadline_ms: u32,
     limits: MemberLimits,
     quirks: Vec<Quirk>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    authority: Vec<AssigningAuthority>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    utc_offset: Option<String>,
 }
 
 impl Member {
@@ -56,11 +62,14 @@ impl Member {
         let mut quirks = told.quirks;
         quirks.sort_unstable();
         quirks.dedup();
+        let identifier_systems = identifier_systems(told.identifier_systems)?;
+        authority::check(&told.authority, &identifier_systems)?;
+        told.utc_offset.as_deref().map(authority::utc_offset).transpose()?;
         Ok(Self {
             code,
             name: told.name,
             organization: told.organization,
-            identifier_systems: identifier_systems(told.identifier_systems)?,
+            identifier_systems,
             fhir_base: fhir_base(&told.fhir_base)?,
             server_name: told.server_name,
             trust_anchor: told.trust_anchor,
@@ -70,6 +79,8 @@ impl Member {
             deadline_ms: told.deadline_ms,
             limits: told.limits,
             quirks,
+            authority: told.authority,
+            utc_offset: told.utc_offset,
         })
     }
 
@@ -145,6 +156,17 @@ impl Member {
         &self.limits
     }
 
+    /// What its HL7 v2 messages call its namespaces.
+    pub fn authorities(&self) -> &[AssigningAuthority] {
+        &self.authority
+    }
+
+    /// The zone of times in its HL7 v2 messages that tell none; UTC where the file tells none.
+    pub fn utc_offset(&self) -> UtcOffset {
+        let told = self.utc_offset.as_deref().map(authority::utc_offset);
+        told.and_then(Result::ok).unwrap_or(UtcOffset::UTC)
+    }
+
     /// Whether its server is known to behave so.
     pub fn has_quirk(&self, quirk: Quirk) -> bool {
         self.quirks.contains(&quirk)
@@ -189,6 +211,12 @@ pub struct ToldMember {
     /// What is odd about its server.
     #[serde(default)]
     pub quirks: Vec<Quirk>,
+    /// What its HL7 v2 messages call its namespaces.
+    #[serde(default)]
+    pub authority: Vec<AssigningAuthority>,
+    /// `±hh:mm`.
+    #[serde(default)]
+    pub utc_offset: Option<String>,
 }
 
 impl TryFrom<ToldMember> for Member {
@@ -407,6 +435,24 @@ pub enum InvalidMember {
         /// Greatest legal value.
         max: u64,
     },
+    /// Too many authorities.
+    #[error("authority: a member has at most 64")]
+    Authorities,
+    /// An authority that nothing could name.
+    #[error("authority: needs a namespace, an oid or default = true; each of 1 to 199 bytes")]
+    Authority,
+    /// An authority that two tables tell.
+    #[error("authority: {0:?} is told twice")]
+    SharedAuthority(String),
+    /// An authority for a namespace that is not the member's.
+    #[error("authority: {0:?} is not among identifier_systems")]
+    AuthoritySystem(String),
+    /// Several defaults.
+    #[error("authority: at most one authority is the default")]
+    DefaultAuthorities,
+    /// Not a zone.
+    #[error("utc_offset: must be as -05:00")]
+    UtcOffset,
     /// One page could be larger than the whole.
     #[error("limits.answer_bytes_max: must not be below limits.page_bytes_max")]
     AnswerBelowPage,

@@ -1,10 +1,12 @@
 //! Who is in the exchange: members, how to reach them, what they may cost.
 
+mod authority;
 mod book;
 mod change;
 mod member;
 mod roster;
 
+pub use authority::{AssigningAuthority, ContradictingAuthority};
 pub use book::{Directory, DirectoryError, stored_roster};
 pub use change::{Change, FieldChange, changes};
 pub use member::{

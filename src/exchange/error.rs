@@ -3,6 +3,7 @@ use thiserror::Error;
 use crate::{
     access::{AuditError, Closing, ConsentError, InvalidConsent, Refusal},
     fhir::{InvalidResource, Issue, patient::Fault},
+    hl7v2,
     index::{IndexError, LocalRefusal, TooBroad},
 };
 
@@ -27,6 +28,9 @@ pub enum ExchangeError {
     /// Elements of a Patient break the rules.
     #[error("the Patient cannot be taken as it is")]
     InvalidPatient(Vec<Fault>),
+    /// An HL7 v2 message that cannot be taken.
+    #[error("{0}")]
+    InvalidMessage(hl7v2::Fault),
     /// The Patient does not say who it is.
     #[error("the Patient holds too little to tell anybody apart")]
     TooLittle,
@@ -95,6 +99,12 @@ impl From<LocalRefusal> for ExchangeError {
     }
 }
 
+impl From<hl7v2::Fault> for ExchangeError {
+    fn from(fault: hl7v2::Fault) -> Self {
+        Self::InvalidMessage(fault)
+    }
+}
+
 impl From<ConsentError> for ExchangeError {
     fn from(error: ConsentError) -> Self {
         match error {
@@ -115,6 +125,7 @@ pub(super) fn rejected(error: &ExchangeError) -> Closing {
             Closing::Rejected("not the resource that belongs here")
         }
         ExchangeError::InvalidPatient(_) => Closing::Rejected("Patient breaks the rules"),
+        ExchangeError::InvalidMessage(fault) => Closing::Rejected(fault.text),
         ExchangeError::TooLittle => Closing::Rejected("too few demographics"),
         ExchangeError::IdentifierMismatch => Closing::Rejected("identifier not in the Patient"),
         ExchangeError::SeveralPatients => Closing::Rejected("several patients"),

@@ -14,15 +14,19 @@ mod local_word;
 mod locate_records;
 mod match_patient;
 mod merge_records;
+mod message_reader;
+mod messages_seen;
 mod patient_view;
 mod read_patient;
 mod read_resource;
 mod record_consent;
+mod record_locks;
 mod register_patient;
 mod retire_record;
 mod retrieve_record;
 mod search_patients;
 mod snapshots;
+mod take_message;
 
 use std::sync::Arc;
 
@@ -40,10 +44,13 @@ pub use local_word::Told;
 pub use locate_records::{FoundRecord, LocatedRecords, Whom, locate_records};
 pub use match_patient::{MatchQuery, MatchedPatient, match_patient};
 pub use merge_records::merge_records;
+pub use message_reader::MessageReader;
+pub use messages_seen::MessagesSeen;
 pub use patient_view::PatientView;
 pub use read_patient::read_patient;
 pub use read_resource::read_resource;
 pub use record_consent::record_consent;
+pub use record_locks::RecordLocks;
 pub use register_patient::{acceptable, last_updated, register_patient};
 pub use retire_record::retire_record;
 pub use retrieve_record::{RetrievedRecord, next_page, retrieve_record};
@@ -51,6 +58,7 @@ pub use search_patients::{
     FoundPatients, PatientPage, PatientSearch, Searches, next_patients, search_patients,
 };
 pub use snapshots::{Snapshot, SnapshotSettings, Snapshots};
+pub use take_message::{Taken, take_message};
 
 use crate::{
     access::{AuditLog, Clients, ConsentBook},
@@ -82,6 +90,10 @@ pub struct Exchange {
     pub snapshots: Snapshots,
     /// Searches of late that have further pages.
     pub searches: Searches,
+    /// One turn for each record that is being fed.
+    pub record_locks: RecordLocks,
+    /// HL7 v2 messages taken of late.
+    pub messages: MessagesSeen,
     /// One permit for each query that may be under way at members.
     pub queries: Semaphore,
 }
@@ -98,6 +110,8 @@ pub struct ExchangeSettings {
     pub queries_max: usize,
     /// Persons whose records one search of patients may look at; more are too many to be meant.
     pub search_persons_max: usize,
+    /// HL7 v2 messages that are known again when they are sent again.
+    pub messages_remembered_max: u64,
 }
 
 impl Default for ExchangeSettings {
@@ -107,6 +121,7 @@ impl Default for ExchangeSettings {
             organization: None,
             queries_max: 256,
             search_persons_max: 10_000,
+            messages_remembered_max: 100_000,
         }
     }
 }

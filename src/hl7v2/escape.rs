@@ -9,7 +9,7 @@ const SEQUENCE_BYTES_MAX: usize = 256;
 
 /// Text with its escape sequences resolved. Highlighting is dropped; a sequence that is not
 /// understood stays as it stands, so that nothing is lost.
-pub(super) fn unescape<'a>(raw: &'a str, delimiters: Delimiters, charset: Charset) -> Cow<'a, str> {
+pub(super) fn unescape(raw: &str, delimiters: Delimiters, charset: Charset) -> Cow<'_, str> {
     if !raw.contains(delimiters.escape) {
         return Cow::Borrowed(raw);
     }

@@ -93,7 +93,7 @@ impl Header {
         if !self.version.starts_with("2.") {
             return wrong(Condition::VersionId, "only versions 2.x of HL7 are taken", 12);
         }
-        if !processing_ids.iter().any(|taken| *taken == self.processing_id) {
+        if !processing_ids.contains(&self.processing_id) {
             let text = "messages with this processing id are not taken here";
             return wrong(Condition::ProcessingId, text, 11);
         }
@@ -108,7 +108,7 @@ impl Header {
     /// The zone of MSH-7, which holds for every time of the message that tells none (HL7 v2.5
     /// §2.15.9.7).
     pub fn offset(&self) -> Option<UtcOffset> {
-        self.timestamp().and_then(|time| time.offset())
+        self.timestamp().and_then(Timestamp::offset)
     }
 
     /// Whether the version is at least 2.`minor`; versions that cannot be read count as the oldest.

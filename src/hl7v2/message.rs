@@ -6,6 +6,8 @@ use super::{Charset, Condition, Delimiters, Fault, Header, Location, escape};
 pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
 /// Segments of one message; an ADT message has some dozens.
 const SEGMENTS_MAX: usize = 4_096;
+/// Of a control id that could not be read as part of a message, in bytes.
+const CONTROL_ID_SHOWN_MAX: usize = 64;
 /// Repetitions of one field that are looked at.
 const REPETITIONS_MAX: usize = 256;
 
@@ -46,6 +48,21 @@ impl Message {
         let whole = &text[segments[0].clone()];
         let header = Header::read(Segment { text: whole, delimiters, charset });
         Ok(Self { text, delimiters, charset, segments, header })
+    }
+
+    /// MSH-10 of bytes that are no whole message, as far as it can be seen; plain letters, digits
+    /// and marks only.
+    pub fn control_id_of(bytes: &[u8]) -> String {
+        let header = bytes.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+        let Some((separator, rest)) =
+            header.strip_prefix(b"MSH").and_then(|rest| rest.split_first())
+        else {
+            return String::new();
+        };
+        let told = rest.split(|byte| byte == separator).nth(8).unwrap_or_default();
+        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte);
+        let id = told.iter().copied().take_while(plain).take(CONTROL_ID_SHOWN_MAX);
+        id.map(char::from).collect()
     }
 
     /// What MSH says.
@@ -146,7 +163,7 @@ impl<'a> Segment<'a> {
     /// Field by its number in the standard, from 1; empty where the segment ends before it.
     pub fn field(&self, number: usize) -> Part<'a> {
         // MSH-1 is the separator itself.
-        let skipped = if self.id() == "MSH" { 1 } else { 0 };
+        let skipped = usize::from(self.id() == "MSH");
         let raw = match number.checked_sub(skipped) {
             Some(at) if at > 0 => self.text.split(self.delimiters.field).nth(at),
             _ => None,
@@ -176,6 +193,7 @@ impl<'a> Part<'a> {
     }
 
     /// Component by its number, from 1, of the first repetition.
+    #[must_use]
     pub fn component(&self, number: usize) -> Part<'a> {
         let raw = self.first(self.delimiters.repetition);
         let told =
@@ -184,6 +202,7 @@ impl<'a> Part<'a> {
     }
 
     /// Subcomponent by its number, from 1, of the first component.
+    #[must_use]
     pub fn subcomponent(&self, number: usize) -> Part<'a> {
         let raw = self.component(1).raw;
         let told =

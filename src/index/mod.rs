@@ -26,6 +26,7 @@ mod survivorship;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 

@@ -15,7 +15,7 @@ pub enum MemberTls {
 }
 
 impl MemberTls {
-    fn versions(self) -> &'static [&'static SupportedProtocolVersion] {
+    pub(super) fn versions(self) -> &'static [&'static SupportedProtocolVersion] {
         match self {
             Self::Tls13 => TLS_13,
             Self::Tls12OrLater => TLS_12_OR_LATER,

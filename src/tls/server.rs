@@ -12,7 +12,7 @@ use rustls::{
     sign::CertifiedKey,
 };
 
-use super::{Credentials, RevocationLists, TlsError, TrustRoots, provider};
+use super::{Credentials, MemberTls, RevocationLists, TlsError, TrustRoots, provider};
 
 /// What a listener presents and whom it lets in; both can be changed while it listens.
 ///
@@ -52,17 +52,24 @@ impl ServerTls {
         Ok(())
     }
 
-    /// The configuration for a listener: TLS 1.3, client certificate required, no resumption.
-    /// It follows every later [`reload`](Self::reload).
+    /// The configuration for the FHIR listener: TLS 1.3, client certificate required, no
+    /// resumption. It follows every later [`reload`](Self::reload).
     pub fn config(&self) -> Result<ServerConfig, TlsError> {
+        let mut config = self.stream_config(MemberTls::Tls13)?;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(config)
+    }
+
+    /// The configuration for a listener whose protocol has no name of its own in TLS, such as MLLP:
+    /// as [`Self::config`], and TLS 1.2 where `versions` allow it.
+    pub fn stream_config(&self, versions: MemberTls) -> Result<ServerConfig, TlsError> {
         let mut config = ServerConfig::builder_with_provider(provider())
-            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .with_protocol_versions(versions.versions())?
             .with_client_cert_verifier(Arc::clone(&self.admitted) as Arc<dyn ClientCertVerifier>)
             .with_cert_resolver(Arc::clone(&self.presented) as Arc<dyn ResolvesServerCert>);
         // Both are needed: either alone still lets a session be resumed without its client verified.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(config)
     }
 }

@@ -8,6 +8,7 @@ mod people;
 mod process;
 #[path = "../../src/storage/test_server.rs"]
 mod test_server;
+mod wire;
 mod world;
 
 mod access;
@@ -21,6 +22,8 @@ mod identifiers;
 mod lifecycle;
 mod matching;
 mod members;
+mod messages;
+mod mllp;
 mod regressions;
 mod searching;
 mod tls;

@@ -174,7 +174,7 @@ async fn a_certificate_revoked_while_connected_is_refused() {
 }
 
 /// The root publishes a revocation list with this serial number in it, or with none.
-fn revoke(stage: &Stage, number: u64, serial: Option<Vec<u8>>) {
+pub(crate) fn revoke(stage: &Stage, number: u64, serial: Option<Vec<u8>>) {
     let now = OffsetDateTime::now_utc();
     let revoked = serial.map(|serial| RevokedCertParams {
         serial_number: SerialNumber::from_slice(&serial),

@@ -63,6 +63,8 @@ pub enum Interaction {
     Feed,
     /// `DELETE Patient?identifier=` (IHE ITI-104), or another feed's end of a record.
     FeedRemoval,
+    /// An HL7 v2 message (IHE ITI-8, ITI-30).
+    FeedMessage,
     /// `PUT Consent/{id}`.
     ConsentWrite,
     /// `Consent?…` (IHE ITI-108).
@@ -100,9 +102,11 @@ impl Interaction {
             | Self::AuditSearch
             | Self::ReviewRead => Pattern::Query,
             Self::PatientRead | Self::ResourceRead => Pattern::Read,
-            Self::Feed | Self::ConsentWrite | Self::ReviewWrite | Self::Administration => {
-                Pattern::Write
-            }
+            Self::Feed
+            | Self::FeedMessage
+            | Self::ConsentWrite
+            | Self::ReviewWrite
+            | Self::Administration => Pattern::Write,
             Self::FeedRemoval => Pattern::Delete,
         }
     }
@@ -121,7 +125,11 @@ impl Interaction {
             | Self::AuditSearch
             | Self::ReviewRead => "search",
             Self::PatientRead | Self::ResourceRead => "read",
-            Self::Feed | Self::ConsentWrite | Self::ReviewWrite | Self::Administration => "update",
+            Self::Feed
+            | Self::FeedMessage
+            | Self::ConsentWrite
+            | Self::ReviewWrite
+            | Self::Administration => "update",
             Self::FeedRemoval => "delete",
         }
     }
@@ -133,6 +141,7 @@ impl Interaction {
             Self::PatientSearch => Some("ITI-78"),
             Self::CrossReference => Some("ITI-83"),
             Self::Feed | Self::FeedRemoval => Some("ITI-104"),
+            Self::FeedMessage => Some("ITI-30"),
             Self::ConsentSearch => Some("ITI-108"),
             Self::AuditSearch => Some("ITI-81"),
             Self::LocateRecords

@@ -147,7 +147,8 @@ const fn is_authentication(refusal: &Refusal) -> bool {
         | Refusal::CertificateExpired
         | Refusal::CertificateRevoked
         | Refusal::UnknownClient
-        | Refusal::AmbiguousClient => true,
+        | Refusal::AmbiguousClient
+        | Refusal::OldTls => true,
         Refusal::MissingRole(_)
         | Refusal::UnknownPurpose
         | Refusal::NoPurpose

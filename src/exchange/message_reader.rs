@@ -1,0 +1,125 @@
+//! What an ADT message says, in the words of the member that sent it. Pure.
+
+use time::OffsetDateTime;
+
+use crate::{
+    access::FeedPermit,
+    directory::Member,
+    domain::{LocalId, PartialDate, RecordKey},
+    hl7v2::{
+        Authority, Condition, Fault, IdentityEffect, Location, Message, Part, PatientIdentifier,
+        PatientReader, PatientSnapshot, Segment,
+    },
+};
+
+/// Types of identifiers that an authority may be taken for granted for (table 0203).
+const RECORD_NUMBERS: [&str; 5] = ["", "MR", "MRT", "PI", "PT"];
+
+/// Reads one member's messages.
+#[derive(Clone, Copy)]
+pub struct MessageReader<'a> {
+    /// Who sent it.
+    pub member: &'a Member,
+    /// That it may feed.
+    pub permit: &'a FeedPermit,
+    /// The time of day.
+    pub now: OffsetDateTime,
+}
+
+impl MessageReader<'_> {
+    /// What the message's event does to identities. EVN-1 counts where MSH-9 tells no event, as
+    /// before v2.3.
+    pub fn effect(&self, message: &Message) -> Result<IdentityEffect, Fault> {
+        let told = &message.header().event;
+        let old = message.segment("EVN").map(|evn| evn.field(1).text()).unwrap_or_default();
+        let event = if told.is_empty() { old.as_ref() } else { told };
+        IdentityEffect::of(event).ok_or_else(|| {
+            let text = "the event is none that an ADT message may have";
+            Fault::reject(Condition::EventCode, text).at(Location::field("MSH", 9))
+        })
+    }
+
+    /// When what it says held at the member.
+    pub fn event_time(&self, message: &Message) -> Option<OffsetDateTime> {
+        message.event_time(self.member.utc_offset())
+    }
+
+    /// The only segment with this id.
+    pub fn only<'m>(&self, message: &'m Message, id: &'static str) -> Result<Segment<'m>, Fault> {
+        let wrong =
+            |text| Err(Fault::error(Condition::SegmentSequence, text).at(Location::segment(id)));
+        let mut segments = message.segments_of(id);
+        match (segments.next(), segments.next()) {
+            (Some(segment), None) => Ok(segment),
+            (None, _) => wrong("the segment is missing"),
+            (Some(_), Some(_)) => wrong("one such segment is taken a message"),
+        }
+    }
+
+    /// The member's own records that a field of identifiers names, in its order; at least one.
+    pub fn records(&self, field: Part<'_>, place: Location) -> Result<Vec<RecordKey>, Fault> {
+        let told = PatientIdentifier::of(field);
+        if !told.iter().any(PatientIdentifier::names_a_patient) {
+            let text = "there is no identifier of the patient";
+            return Err(Fault::error(Condition::RequiredField, text).at(place));
+        }
+        let mut records = Vec::new();
+        for identifier in told.iter().filter(|told| told.names_a_patient()) {
+            let Some(system) = self.own_system(identifier, place)? else { continue };
+            let record = LocalId::parse(system, &identifier.value).map_err(|_| {
+                Fault::error(Condition::DataType, "the identifier is too long").at(place)
+            })?;
+            // Its systems are the member's own, so this can only be the permit's word.
+            let Ok(record) = self.permit.record(record) else { continue };
+            if !records.contains(&record) {
+                records.push(record);
+            }
+        }
+        if records.is_empty() {
+            let text = "no identifier is of an assigning authority of this member";
+            return Err(Fault::error(Condition::UnknownKey, text).at(place));
+        }
+        Ok(records)
+    }
+
+    fn own_system(
+        &self,
+        identifier: &PatientIdentifier,
+        place: Location,
+    ) -> Result<Option<&str>, Fault> {
+        let Authority { namespace, .. } = &identifier.authority;
+        let uri = identifier.authority.uri();
+        let nameless = namespace.is_empty() && uri.is_none();
+        let may_be_default = identifier.authority.is_empty()
+            && RECORD_NUMBERS.contains(&identifier.type_code.as_str());
+        if nameless && !may_be_default {
+            return Ok(None);
+        }
+        self.member.system_of_authority(namespace, uri.as_deref()).map_err(|_| {
+            let text = "the parts of the assigning authority contradict each other";
+            Fault::error(Condition::UnknownKey, text).at(place)
+        })
+    }
+
+    /// Who the patient is, as PID tells it.
+    pub fn snapshot(&self, pid: Segment<'_>) -> Result<PatientSnapshot, Fault> {
+        let date = self.now.date();
+        let today = PartialDate::new(date.year() as u16, date.month().into(), Some(date.day()))
+            .expect("the clock tells days of the calendar");
+        let system_of = |told: &PatientIdentifier| self.system_of(told);
+        PatientReader { today, system_of: &system_of }.read(pid)
+    }
+
+    /// The namespace of an identifier, also of somebody else's. A name that only the member knows
+    /// stays its own, so that two members' names are never taken for one.
+    fn system_of(&self, told: &PatientIdentifier) -> String {
+        let own = self.own_system(told, Location::field("PID", 3)).ok().flatten();
+        if let Some(system) = own {
+            return system.to_owned();
+        }
+        told.authority.uri().unwrap_or_else(|| match told.authority.namespace.as_str() {
+            "" => String::new(),
+            name => format!("urn:tessera:authority:{}:{name}", self.member.code()),
+        })
+    }
+}

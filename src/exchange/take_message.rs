@@ -1,0 +1,140 @@
+//! A member sends an HL7 v2 message about one of its patients (IHE ITI-8, ITI-30).
+
+use super::{
+    Call, Exchange, ExchangeError,
+    call::{About, Outcome, settle},
+    message_reader::MessageReader,
+    messages_seen::{Fingerprint, Seen},
+};
+use crate::{
+    access::{Closing, FeedPermit, Interaction, Released},
+    domain::RecordKey,
+    hl7v2::{Condition, Fault, IdentityEffect, Location, Message},
+    index::{Outcome as Registry, Registered, Registration},
+};
+
+/// What became of a message, durably.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// What its event does.
+    pub effect: IdentityEffect,
+    /// What was done, in one or two words.
+    pub done: &'static str,
+}
+
+/// Carries out what the message says. Its bytes are the call's body.
+///
+/// Done once this returns, durably. The same message again is known again and does nothing; its
+/// number with another message is carried out and reported, since senders do use numbers twice.
+pub async fn take_message(
+    exchange: &Exchange,
+    call: &Call,
+    message: &Message,
+) -> Result<Released<Taken>, ExchangeError> {
+    let audit = call.open(exchange, Interaction::FeedMessage, About::default()).await?;
+    let outcome = take(exchange, call, message).await;
+    settle(audit, outcome).await
+}
+
+async fn take(exchange: &Exchange, call: &Call, message: &Message) -> Outcome<Taken> {
+    let roster = exchange.directory.roster();
+    let permit = FeedPermit::decide(call.requester()?, &roster)?;
+    let member = roster.member(permit.member()).ok_or(crate::access::Refusal::MemberMayNotFeed)?;
+    let reader = MessageReader { member, permit: &permit, now: exchange.clock.now() };
+    let effect = reader.effect(message)?;
+    let fingerprint = Fingerprint::of(permit.fed_by(), message.header(), &call.raw.body);
+    match exchange.messages.look(&fingerprint) {
+        Seen::New => {}
+        Seen::Again => return Ok((nothing(&permit), Taken { effect, done: "taken before" })),
+        Seen::NumberReused => {
+            metrics::counter!("tessera_feed_numbers_reused_total").increment(1);
+            tracing::warn!(client = permit.fed_by(), "a control id came with another message");
+        }
+    }
+    let feed = Feed { exchange, reader, message };
+    let (closing, done) = match effect {
+        IdentityEffect::None => (nothing(&permit), effect.name()),
+        IdentityEffect::Demographics => feed.register().await?,
+        _ => return Err(unsupported().into()),
+    };
+    exchange.messages.remember(&fingerprint);
+    Ok((closing, Taken { effect, done }))
+}
+
+fn unsupported() -> Fault {
+    Fault::reject(Condition::EventCode, "the event is not taken yet").at(Location::field("MSH", 9))
+}
+
+/// How the audit of a message closes that changes nobody.
+fn nothing(permit: &FeedPermit) -> Closing {
+    let resource = format!("Organization/{}", permit.member());
+    Closing::Wrote { resource, person: None, created: false }
+}
+
+struct Feed<'a> {
+    exchange: &'a Exchange,
+    reader: MessageReader<'a>,
+    message: &'a Message,
+}
+
+impl Feed<'_> {
+    async fn register(&self) -> Result<(Closing, &'static str), ExchangeError> {
+        let pid = self.reader.only(self.message, "PID")?;
+        let place = Location::field("PID", 3);
+        let record = self.one_record(self.reader.records(pid.field(3), place)?, place)?;
+        let snapshot = self.reader.snapshot(pid)?;
+        let index = &self.exchange.index;
+        let _turn = self.exchange.record_locks.lock(&record).await;
+        let known = index.last_told(self.reader.permit, &record).await?.unwrap_or_default();
+        let demographics = snapshot.over(known);
+        if demographics.names.is_empty() && !demographics.identity_unknown {
+            let fault = Fault::error(Condition::RequiredField, "the patient has no name");
+            return Err(fault.at(Location::field("PID", 5)).into());
+        }
+        let registration = Registration {
+            record,
+            demographics,
+            event_time: self.reader.event_time(self.message),
+            source_message: Some(self.message.header().control_id.clone()),
+            fed_by: self.reader.permit.fed_by().to_owned(),
+        };
+        let registered = index.register(registration).await?;
+        Ok((wrote(&registered), done(registered.outcome)))
+    }
+
+    /// The record that identifiers mean: the first that is known, or else the first. Several known
+    /// ones must be one person's.
+    fn one_record(
+        &self,
+        told: Vec<RecordKey>,
+        place: Location,
+    ) -> Result<RecordKey, ExchangeError> {
+        let person_of = |record| self.exchange.index.person_of(record).map(|person| person.id);
+        let mut known = told.iter().filter_map(|record| Some((record, person_of(record)?)));
+        let Some((first, person)) = known.next() else {
+            return told.into_iter().next().ok_or(ExchangeError::UnknownPatient);
+        };
+        if known.any(|(_, other)| other != person) {
+            let text = "the identifiers name several patients";
+            return Err(Fault::error(Condition::DuplicateKey, text).at(place).into());
+        }
+        Ok(first.clone())
+    }
+}
+
+fn wrote(registered: &Registered) -> Closing {
+    Closing::Wrote {
+        resource: format!("Patient/{}", registered.person),
+        person: Some(registered.person),
+        created: registered.outcome == Registry::Created,
+    }
+}
+
+const fn done(outcome: Registry) -> &'static str {
+    match outcome {
+        Registry::Created => "registered",
+        Registry::Updated => "updated",
+        Registry::Unchanged => "nothing new",
+        Registry::Stale => "late: something later is known",
+    }
+}
