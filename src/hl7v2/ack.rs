@@ -150,7 +150,7 @@ fn err(fault: &Fault, header: &Header, delimiters: Delimiters) -> String {
     let number = |told: u16| if told == 0 { String::new() } else { told.to_string() };
     let (occurrence, field) = (number(place.occurrence), number(place.field));
     let writer = SegmentWriter::new("ERR", delimiters);
-    if header.is_at_least(5) || header.version.is_empty() {
+    if header.is_at_least(5) || !header.version.starts_with("2.") {
         return writer
             .skip(1)
             .components(&[place.segment, &occurrence, &field])
