@@ -29,7 +29,7 @@ pub struct MessageReader<'a> {
 impl MessageReader<'_> {
     /// What the message's event does to identities. EVN-1 counts where MSH-9 tells no event, as
     /// before v2.3.
-    pub fn effect(&self, message: &Message) -> Result<IdentityEffect, Fault> {
+    pub fn effect_of(message: &Message) -> Result<IdentityEffect, Fault> {
         let told = &message.header().event;
         let old = message.segment("EVN").map(|evn| evn.field(1).text()).unwrap_or_default();
         let event = if told.is_empty() { old.as_ref() } else { told };
@@ -80,6 +80,43 @@ impl MessageReader<'_> {
             return Err(Fault::error(Condition::UnknownKey, text).at(place));
         }
         Ok(records)
+    }
+
+    /// The records of MRG-1 and of PID-3 where a message tells that the first is now the second; of
+    /// one assigning authority.
+    pub fn prior_and_present(&self, message: &Message) -> Result<(RecordKey, RecordKey), Fault> {
+        let (pid, mrg) = (self.only(message, "PID")?, self.only(message, "MRG")?);
+        let place = Location::field("MRG", 1);
+        let present = self.records(pid.field(3), Location::field("PID", 3))?;
+        let prior = self.records(mrg.field(1), place)?;
+        let pairs = prior.into_iter().filter_map(|prior| {
+            let system = prior.local_id.system();
+            let present = present.iter().find(|one| one.local_id.system() == system)?;
+            Some((prior.clone(), present.clone()))
+        });
+        let mut pairs: Vec<_> = pairs.collect();
+        match pairs.len() {
+            1 => Ok(pairs.remove(0)),
+            0 => {
+                let text = "the identifiers are of two assigning authorities";
+                Err(Fault::error(Condition::UnknownKey, text).at(place))
+            }
+            _ => {
+                let text = "one prior identifier is taken a message";
+                Err(Fault::error(Condition::DuplicateKey, text).at(place))
+            }
+        }
+    }
+
+    /// The records of the two PIDs of a link or unlink.
+    pub fn two(&self, message: &Message) -> Result<[Vec<RecordKey>; 2], Fault> {
+        let pids: Vec<Segment<'_>> = message.segments_of("PID").collect();
+        let [one, other] = pids[..] else {
+            let text = "two such segments are needed, one for each patient";
+            return Err(Fault::error(Condition::SegmentSequence, text).at(Location::segment("PID")));
+        };
+        let place = |occurrence| Location { segment: "PID", occurrence, field: 3 };
+        Ok([self.records(one.field(3), place(1))?, self.records(other.field(3), place(2))?])
     }
 
     fn own_system(

@@ -10,7 +10,7 @@ use crate::{
     access::{Closing, FeedPermit, Interaction, Released},
     domain::RecordKey,
     hl7v2::{Condition, Fault, IdentityEffect, Location, Message},
-    index::{Outcome as Registry, Registered, Registration},
+    index::{Following, LocalEvent, LocalWord, Outcome as Registry, Registered, Registration},
 };
 
 /// What became of a message, durably.
@@ -31,7 +31,11 @@ pub async fn take_message(
     call: &Call,
     message: &Message,
 ) -> Result<Released<Taken>, ExchangeError> {
-    let audit = call.open(exchange, Interaction::FeedMessage, About::default()).await?;
+    let interaction = match MessageReader::effect_of(message) {
+        Ok(IdentityEffect::Delete) => Interaction::FeedRemoval,
+        _ => Interaction::FeedMessage,
+    };
+    let audit = call.open(exchange, interaction, About::default()).await?;
     let outcome = take(exchange, call, message).await;
     settle(audit, outcome).await
 }
@@ -41,7 +45,7 @@ async fn take(exchange: &Exchange, call: &Call, message: &Message) -> Outcome<Ta
     let permit = FeedPermit::decide(call.requester()?, &roster)?;
     let member = roster.member(permit.member()).ok_or(crate::access::Refusal::MemberMayNotFeed)?;
     let reader = MessageReader { member, permit: &permit, now: exchange.clock.now() };
-    let effect = reader.effect(message)?;
+    let effect = MessageReader::effect_of(message)?;
     let fingerprint = Fingerprint::of(permit.fed_by(), message.header(), &call.raw.body);
     match exchange.messages.look(&fingerprint) {
         Seen::New => {}
@@ -55,14 +59,10 @@ async fn take(exchange: &Exchange, call: &Call, message: &Message) -> Outcome<Ta
     let (closing, done) = match effect {
         IdentityEffect::None => (nothing(&permit), effect.name()),
         IdentityEffect::Demographics => feed.register().await?,
-        _ => return Err(unsupported().into()),
+        other => feed.follow(other).await?,
     };
     exchange.messages.remember(&fingerprint);
     Ok((closing, Taken { effect, done }))
-}
-
-fn unsupported() -> Fault {
-    Fault::reject(Condition::EventCode, "the event is not taken yet").at(Location::field("MSH", 9))
 }
 
 /// How the audit of a message closes that changes nobody.
@@ -102,6 +102,62 @@ impl Feed<'_> {
         Ok((wrote(&registered), done(registered.outcome)))
     }
 
+    /// Follows what the message says of known records.
+    async fn follow(
+        &self,
+        effect: IdentityEffect,
+    ) -> Result<(Closing, &'static str), ExchangeError> {
+        let word = LocalWord {
+            event: self.event(effect)?,
+            event_time: self.reader.event_time(self.message),
+            source_message: Some(self.message.header().control_id.clone()),
+            fed_by: self.reader.permit.fed_by().to_owned(),
+        };
+        let followed = self.exchange.index.follow(word).await?;
+        let done = match followed.outcome {
+            Following::Done => past_tense(effect),
+            Following::Asked => "kept: a steward is asked",
+            Following::Unchanged => "nothing new",
+            Following::Stale => LATE,
+        };
+        let person = followed.person;
+        let resource = format!("Patient/{person}");
+        Ok((Closing::Wrote { resource, person: Some(person), created: false }, done))
+    }
+
+    fn event(&self, effect: IdentityEffect) -> Result<LocalEvent, ExchangeError> {
+        let (reader, message) = (self.reader, self.message);
+        let place = Location::field("PID", 3);
+        Ok(match effect {
+            IdentityEffect::Link | IdentityEffect::Unlink => {
+                let records = self.two(reader.two(message)?)?;
+                if effect == IdentityEffect::Link {
+                    LocalEvent::Link { records }
+                } else {
+                    LocalEvent::Unlink { records }
+                }
+            }
+            IdentityEffect::Merge => {
+                let (subsumed, survivor) = reader.prior_and_present(message)?;
+                LocalEvent::Merge { subsumed, survivor }
+            }
+            IdentityEffect::ChangeIdentifier => {
+                let (old, new) = reader.prior_and_present(message)?;
+                LocalEvent::ChangeIdentifier { old, new }
+            }
+            IdentityEffect::Delete | IdentityEffect::Demographics | IdentityEffect::None => {
+                let pid = reader.only(message, "PID")?;
+                let record = self.one_record(reader.records(pid.field(3), place)?, place)?;
+                LocalEvent::Retire { record }
+            }
+        })
+    }
+
+    fn two(&self, [one, other]: [Vec<RecordKey>; 2]) -> Result<[RecordKey; 2], ExchangeError> {
+        let place = |occurrence| Location { segment: "PID", occurrence, field: 3 };
+        Ok([self.one_record(one, place(1))?, self.one_record(other, place(2))?])
+    }
+
     /// The record that identifiers mean: the first that is known, or else the first. Several known
     /// ones must be one person's.
     fn one_record(
@@ -130,11 +186,24 @@ fn wrote(registered: &Registered) -> Closing {
     }
 }
 
+const LATE: &str = "late: something later is known";
+
+const fn past_tense(effect: IdentityEffect) -> &'static str {
+    match effect {
+        IdentityEffect::Delete => "deleted",
+        IdentityEffect::Merge => "merged",
+        IdentityEffect::ChangeIdentifier => "identifier changed",
+        IdentityEffect::Link => "linked",
+        IdentityEffect::Unlink => "unlinked",
+        IdentityEffect::Demographics | IdentityEffect::None => "done",
+    }
+}
+
 const fn done(outcome: Registry) -> &'static str {
     match outcome {
         Registry::Created => "registered",
         Registry::Updated => "updated",
         Registry::Unchanged => "nothing new",
-        Registry::Stale => "late: something later is known",
+        Registry::Stale => LATE,
     }
 }

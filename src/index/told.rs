@@ -5,8 +5,8 @@ use crate::{access::FeedPermit, domain::Demographics, domain::RecordKey, storage
 use super::{Index, IndexError};
 
 impl Index {
-    /// The demographics that the member told last of its record; `None` where it told of none. The
-    /// permit shows that whoever asks is the member.
+    /// The demographics that the member told last of its record; `None` where it told of none, or
+    /// ended it since. The permit shows that whoever asks is the member.
     pub async fn last_told(
         &self,
         permit: &FeedPermit,
@@ -17,8 +17,10 @@ impl Index {
         }
         let seq = {
             let state = self.shared.read();
-            let Some(record_no) = state.registry.find(record) else { return Ok(None) };
-            state.registry.record(record_no).current_seq
+            let registry = &state.registry;
+            let known = registry.find(record).filter(|record_no| registry.is_active(*record_no));
+            let Some(record_no) = known else { return Ok(None) };
+            registry.record(record_no).current_seq
         };
         let mut told = self.db.reader().told_demographics(&[seq]).await?;
         let (_, json) = told.remove(&seq).ok_or(IndexError::DamagedJournal { seq })?;

@@ -4,6 +4,7 @@ use crate::{
     access::Refusal,
     exchange::ExchangeError,
     hl7v2::{Acknowledgement, Condition, Fault, Location},
+    index::LocalRefusal,
 };
 
 /// The acknowledgement of a message that was not taken, and whether the sender is one that the
@@ -26,6 +27,7 @@ pub(super) fn of_error(error: &ExchangeError) -> (Acknowledgement, bool) {
             tracing::error!(%error, "a message could not be taken");
             Fault::reject(Condition::Internal, "nothing can be stored at present; send it again")
         }
+        ExchangeError::Local(refusal) => of_local(refusal),
         ExchangeError::Busy => {
             Fault::reject(Condition::Locked, "too much is under way; send it again")
         }
@@ -45,6 +47,40 @@ pub(super) fn of_error(error: &ExchangeError) -> (Acknowledgement, bool) {
         }
     };
     (Acknowledgement::refuse(fault), true)
+}
+
+/// What a member said of its records and was not followed in.
+fn of_local(refusal: &LocalRefusal) -> Fault {
+    let (pid, mrg) = (Location::field("PID", 3), Location::field("MRG", 1));
+    let unknown = |text, place| Fault::error(Condition::UnknownKey, text).at(place);
+    let duplicate = |text, place| Fault::error(Condition::DuplicateKey, text).at(place);
+    match refusal {
+        LocalRefusal::SameRecord => {
+            Fault::error(Condition::DuplicateKey, "both identifiers name the same patient")
+        }
+        LocalRefusal::UnknownRecord => {
+            Fault::error(Condition::UnknownKey, "no patient is registered under the identifier")
+        }
+        LocalRefusal::UnknownSubsumed => {
+            unknown("no patient is registered under the identifier that is to be merged", mrg)
+        }
+        LocalRefusal::UnknownSurvivor => {
+            unknown("no patient is registered under the identifier that is to survive", pid)
+        }
+        LocalRefusal::SubsumedAlready => {
+            unknown("the identifier was merged into another before", mrg)
+        }
+        LocalRefusal::SurvivorSubsumed => {
+            unknown("the identifier that is to survive was itself merged into another", pid)
+        }
+        LocalRefusal::OtherAuthority => {
+            unknown("the identifiers are of two assigning authorities", mrg)
+        }
+        LocalRefusal::IdentifierInUse => {
+            duplicate("a patient is registered under the new identifier; merge the two", pid)
+        }
+        LocalRefusal::Index(_) => unknown("the identifier was merged into another", pid),
+    }
 }
 
 fn of_refusal(refusal: Refusal) -> Fault {

@@ -183,3 +183,125 @@ async fn every_message_is_audited() {
     let told = trail.iter().find(|event| !event.open).expect("one");
     assert!(told.person.is_some());
 }
+
+/// A merge of `prior` into `present`.
+fn merge(event: &str, number: &str, prior: &str, present: &str) -> String {
+    let mrg = format!("MRG|{prior}");
+    message(event, number, "20260106120000+0000", &[&ruths_pid(present), &mrg])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merge_makes_two_records_one() {
+    let world = world().await;
+    let mut anne = TlsWire::of(&world, "anne").await;
+    for number in ["R1", "R2"] {
+        anne.send(message("A28", number, TIME, &[&ruths_pid(number)])).await.accepts("registered");
+    }
+    let told = merge("A40", "3", "R2^^^ANNE^MR", "R1");
+    anne.send(&told).await.accepts("merged");
+    anne.send(&told).await.accepts("taken before");
+    let again = merge("A40", "4", "R2^^^ANNE^MR", "R1");
+    anne.send(&again).await.accepts("nothing new");
+    // Its identifier leads to the survivor; it is fed no more itself.
+    let later = message("A08", "5", "20260107120000+0000", &[&ruths_pid("R2")]);
+    anne.send(&later).await.refuses("AE", "PID^1^3", "204", "merged into another");
+    world.client("ed").person(&ruth()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merge_that_cannot_be_is_refused_and_nothing_is_half_done() {
+    let world = world().await;
+    let mut anne = TlsWire::of(&world, "anne").await;
+    for number in ["R1", "R2", "R3"] {
+        anne.send(message("A28", number, TIME, &[&ruths_pid(number)])).await.accepts("registered");
+    }
+    for (number, prior, present, place, condition, words) in [
+        ("10", "R1^^^ANNE^MR", "R1", "", "205", "the same patient"),
+        ("11", "R9^^^ANNE^MR", "R1", "MRG^1^1", "204", "to be merged"),
+        ("12", "R1^^^ANNE^MR", "R9", "PID^1^3", "204", "to survive"),
+        ("13", "R2^^^OTHER^MR", "R1", "MRG^1^1", "204", "assigning authority"),
+        ("14", "R2^^^ANNE^MR~R3^^^ANNE^MR", "R1", "MRG^1^1", "205", "one prior identifier"),
+        ("15", "", "R1", "MRG^1^1", "101", "no identifier"),
+    ] {
+        let text = merge("A40", number, prior, present);
+        anne.send(&text).await.refuses("AE", place, condition, words);
+    }
+    let two =
+        [ruths_pid("R1"), "MRG|R2^^^ANNE^MR".into(), ruths_pid("R1"), "MRG|R3^^^ANNE^MR".into()];
+    let two: Vec<&str> = two.iter().map(String::as_str).collect();
+    let text = message("A40", "16", "20260106120000+0000", &two);
+    anne.send(&text).await.refuses("AE", "PID^1", "100", "one such segment");
+    // Round and round.
+    anne.send(merge("A40", "20", "R2^^^ANNE^MR", "R1")).await.accepts("merged");
+    anne.send(merge("A40", "21", "R1^^^ANNE^MR", "R2")).await.refuses(
+        "AE",
+        "PID^1^3",
+        "204",
+        "itself merged",
+    );
+    anne.send(merge("A40", "22", "R2^^^ANNE^MR", "R3")).await.refuses(
+        "AE",
+        "MRG^1^1",
+        "204",
+        "merged into another before",
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_is_renamed_ended_and_told_of_again() {
+    let world = world().await;
+    let mut anne = TlsWire::of(&world, "anne").await;
+    anne.send(message("A28", "1", TIME, &[&ruths_pid("R1")])).await.accepts("registered");
+    anne.send(merge("A47", "2", "R1^^^ANNE^MR", "R5")).await.accepts("identifier changed");
+    anne.send(merge("A47", "3", "R1^^^ANNE^MR", "R5")).await.accepts("nothing new");
+    anne.send(merge("A47", "4", "R7^^^ANNE^MR", "R8")).await.refuses(
+        "AE",
+        "",
+        "204",
+        "no patient is registered",
+    );
+    let moved = "PID|1||R5^^^ANNE^MR||Calloway^Ruth^Edna||||||7 Lighthouse Road^^Oswego^NY";
+    let text = message("A08", "5", "20260107120000+0000", &[moved]);
+    anne.send(&text).await.accepts("updated");
+    let ed = world.client("ed");
+    let person = ed.person(&ruth()).await;
+    let read = ed.get(&format!("Patient/{person}")).await;
+    assert!(read.text().contains("Lighthouse") && read.text().contains("1958-03-14"), "{read:?}");
+
+    let delete = |number: &str| message("A29", number, "20260108120000+0000", &[&ruths_pid("R5")]);
+    anne.send(delete("6")).await.accepts("deleted");
+    assert!(ed.matches(&ruth()).await.certain().is_empty());
+    anne.send(delete("7")).await.accepts("nothing new");
+    let unknown = message("A29", "8", "20260108120000+0000", &[&ruths_pid("R9")]);
+    anne.send(&unknown).await.refuses("AE", "", "204", "no patient is registered");
+    // Told of again, it starts from nothing: what was known before is not filled in.
+    let bare = "PID|1||R5^^^ANNE^MR||Calloway^Ruth^Edna||19580314|F";
+    let text = message("A28", "9", "20260109120000+0000", &[bare]);
+    anne.send(&text).await.accepts("registered");
+    let told = world.gateway.exchange();
+    assert_eq!(told.index.persons_total(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_are_linked_and_unlinked_on_the_member_s_word() {
+    let world = world().await;
+    let mut anne = TlsWire::of(&world, "anne").await;
+    let married = "PID|1||R2^^^ANNE^MR||Ostrander^R||1958|F";
+    anne.send(message("A28", "1", TIME, &[&ruths_pid("R1")])).await.accepts("registered");
+    anne.send(message("A28", "2", TIME, &[married])).await.accepts("registered");
+    let index = &world.gateway.exchange().index;
+    assert_eq!(index.persons_total(), 2);
+    let pids = [ruths_pid("R1"), married.to_owned()];
+    let two = |event: &str, number: &str, time: &str| {
+        message(event, number, time, &[&pids[0], "PV1|1|O", &pids[1]])
+    };
+    anne.send(two("A24", "3", "20260106120000+0000")).await.accepts("linked");
+    assert_eq!(index.persons_total(), 1);
+    anne.send(two("A24", "4", "20260106120000+0000")).await.accepts("nothing new");
+    anne.send(two("A37", "5", "20260107120000+0000")).await.accepts("unlinked");
+    assert_eq!(index.persons_total(), 2);
+    let one = message("A24", "6", "20260108120000+0000", &[&pids[0]]);
+    anne.send(&one).await.refuses("AE", "PID^1", "100", "two such segments");
+    let same = message("A24", "7", "20260108120000+0000", &[&pids[0], &pids[0]]);
+    anne.send(&same).await.refuses("AE", "", "205", "the same patient");
+}
