@@ -31,17 +31,8 @@ pub(super) fn of_error(error: &ExchangeError) -> (Acknowledgement, bool) {
         ExchangeError::Busy => {
             Fault::reject(Condition::Locked, "too much is under way; send it again")
         }
-        // No message leads there.
-        ExchangeError::UnknownResource
-        | ExchangeError::PageExpired
-        | ExchangeError::InvalidResource(_)
-        | ExchangeError::InvalidPatient(_)
-        | ExchangeError::TooLittle
-        | ExchangeError::IdentifierMismatch
-        | ExchangeError::NotSupported(_)
-        | ExchangeError::InvalidConsent(_)
-        | ExchangeError::Consent(_)
-        | ExchangeError::NoMemberAnswered(_) => {
+        // Questions and other writings end so; no message leads there.
+        _ => {
             tracing::error!(%error, "a message could not be taken");
             Fault::reject(Condition::Internal, "the message could not be taken")
         }
