@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::fhir::FHIR_JSON;
+use crate::fhir::{FHIR_JSON, xml::FHIR_XML};
 
 /// The CapabilityStatement (FHIR R4; `date` is when the gateway started, as a FHIR dateTime).
 pub(super) fn capability_statement(base_url: &str, exchange_name: &str, date: &str) -> Value {
@@ -17,7 +17,7 @@ pub(super) fn capability_statement(base_url: &str, exchange_name: &str, date: &s
         "software": { "name": "Tessera", "version": env!("CARGO_PKG_VERSION") },
         "implementation": { "description": exchange_name, "url": base_url },
         "fhirVersion": "4.0.1",
-        "format": [FHIR_JSON],
+        "format": [FHIR_JSON, FHIR_XML],
         "rest": [{
             "mode": "server",
             "security": {

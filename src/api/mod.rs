@@ -16,10 +16,11 @@ mod patient_search;
 mod patient_search_routes;
 mod render;
 mod searchset;
+mod xml;
 
 use std::sync::Arc;
 
-use actix_web::{HttpResponse, http::StatusCode, web};
+use actix_web::{HttpResponse, http::StatusCode, middleware::from_fn, web};
 use serde::Deserialize;
 
 use crate::exchange::Exchange;
@@ -67,6 +68,7 @@ impl Gateway {
 pub fn routes(config: &mut web::ServiceConfig) {
     config.service(
         web::scope("/fhir")
+            .wrap(from_fn(xml::translated))
             .route("/metadata", web::get().to(metadata))
             .service(
                 web::resource("/Patient")

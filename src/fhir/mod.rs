@@ -14,6 +14,7 @@ pub mod reference;
 mod resource;
 pub mod search;
 pub mod subject;
+pub mod xml;
 
 pub use bundle::Bundle;
 pub use element::{Element, Head};

@@ -27,3 +27,4 @@ mod mllp;
 mod regressions;
 mod searching;
 mod tls;
+mod xml;
