@@ -4,6 +4,7 @@
 
 mod blocking;
 pub mod bulk;
+pub(crate) mod chunked;
 mod columns;
 mod comparison;
 mod counts;
@@ -11,6 +12,7 @@ mod explain;
 mod grade;
 mod levels;
 mod lexicon;
+pub(crate) mod lists;
 mod model;
 pub mod nicknames;
 mod normalize;
@@ -20,6 +22,7 @@ mod population;
 mod scoring;
 pub mod similarity;
 mod sketch;
+pub(crate) mod table;
 mod term_frequency;
 #[cfg(test)]
 mod tests;
