@@ -4,7 +4,7 @@
 
 mod blocking;
 pub mod bulk;
-pub(crate) mod chunked;
+mod chunked;
 mod columns;
 mod comparison;
 mod counts;
@@ -29,6 +29,7 @@ mod tests;
 mod training;
 mod veto;
 
+pub(crate) use chunked::Chunked;
 pub use explain::{Explanation, Kind, Step};
 pub use grade::{MatchGrade, PairVerdict};
 pub use levels::Attribute;
