@@ -295,7 +295,7 @@ impl Registry {
     /// Every person's id, in the order of minting.
     #[cfg(test)]
     pub(super) fn person_ids(&self) -> impl Iterator<Item = EnterpriseId> {
-        self.persons.iter().map(|person| person.id)
+        (0..self.persons.len()).map(|no| self.persons[no].id)
     }
 
     /// The committed record behind an entry of the population; `None` where nobody may see it yet,

@@ -180,14 +180,10 @@ impl Lists {
             self.sizes.resize_with(size + 1, Slots::default);
         }
         let slots = &mut self.sizes[size];
-        let slot = match slots.free.pop() {
-            Some(slot) => slot as usize,
-            None => {
-                let slot = slots.numbers.len() / SIZES[size];
-                slots.numbers.resize(slots.numbers.len() + SIZES[size], EMPTY);
-                slot
-            }
-        };
+        let slot = slots.free.pop().map_or(slots.numbers.len() / SIZES[size], |slot| slot as usize);
+        if slot * SIZES[size] == slots.numbers.len() {
+            slots.numbers.resize((slot + 1) * SIZES[size], EMPTY);
+        }
         let whole = &mut slots.numbers[slot * SIZES[size]..][..SIZES[size]];
         whole[..numbers.len()].copy_from_slice(&numbers);
         whole[numbers.len()..].fill(EMPTY);

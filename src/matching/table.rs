@@ -28,10 +28,6 @@ impl<T> Table<T> {
         self.parts[part(hash)].find(hash, is)
     }
 
-    pub(crate) fn find_mut(&mut self, hash: u64, is: impl FnMut(&T) -> bool) -> Option<&mut T> {
-        self.parts[part(hash)].find_mut(hash, is)
-    }
-
     pub(crate) fn find_entry(
         &mut self,
         hash: u64,

@@ -59,7 +59,8 @@ impl Part {
 
     /// Where a key is looked for first: keys stand in the order of their hashes, more or less.
     fn home(&self, key: Key) -> usize {
-        ((hash_of(key) >> 32) * self.slots.len() as u64 >> 32) as usize
+        let share = (hash_of(key) >> 32) * self.slots.len() as u64;
+        (share >> 32) as usize
     }
 
     fn next(&self, slot: usize) -> usize {
