@@ -8,12 +8,15 @@ use std::{
 };
 
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
 use time::OffsetDateTime;
 
 use crate::{
     domain::{EnterpriseId, LocalId, MemberCode, PersonRecords, RecordKey},
-    matching::RecordNo,
+    matching::{
+        Chunked, RecordNo,
+        lists::{List, Lists},
+        table::Table,
+    },
 };
 
 use super::{
@@ -72,15 +75,23 @@ pub(super) struct Misfit;
 
 #[derive(Default)]
 pub(super) struct Registry {
-    records: Vec<Record>,
-    by_key: HashTable<u32>,
+    records: Chunked<Row>,
+    /// The values of the records' identifiers, one after the other; those given up are left behind.
+    values: Vec<u8>,
+    by_key: Table<u32>,
     hasher: RandomState,
     members: Interned<MemberCode>,
     systems: Interned<String>,
-    persons: Vec<Person>,
-    by_id: HashMap<EnterpriseId, u32, RandomState>,
-    /// The record behind each entry of the population.
-    by_entry: HashMap<RecordNo, u32, RandomState>,
+    /// Members with systems of theirs.
+    sources: Interned<(u32, u32)>,
+    persons: Chunked<Person>,
+    /// What the persons' lists of records hold.
+    lists: Lists,
+    by_id: Table<u32>,
+    /// The persons that were joined into another, directly or by way of others.
+    absorbed: HashMap<u32, Vec<u32>, RandomState>,
+    /// The record behind each entry of the population, or [`NOBODY`].
+    by_entry: Chunked<u32>,
     stale: HashSet<Content>,
     /// Records that are not active.
     standings: HashMap<u32, Standing, RandomState>,
@@ -93,12 +104,11 @@ pub(super) struct Registry {
     redirects: usize,
 }
 
+/// In place of the number of a record, person or entry that is not there.
+const NOBODY: u32 = u32::MAX;
+
 /// One source record as it stands.
 pub(super) struct Record {
-    member: u32,
-    system: u32,
-    value: Box<str>,
-    person: u32,
     pub(super) version: u32,
     pub(super) entry: Option<RecordNo>,
     pub(super) content: Content,
@@ -109,15 +119,29 @@ pub(super) struct Record {
     pub(super) current_seq: u64,
 }
 
+/// The same as the memory keeps it, with its identifier and person.
+struct Row {
+    content: Content,
+    event_micros: i64,
+    since_micros: i64,
+    current_seq: u64,
+    person: u32,
+    entry: u32,
+    version: u32,
+    /// Where the identifier's value stands among all values.
+    value_start: u32,
+    value_length: u16,
+    /// Member and system.
+    source: u32,
+}
+
 struct Person {
     id: EnterpriseId,
     created_seq: u64,
     /// In the order of registration.
-    records: Vec<u32>,
-    /// The person that it was joined into, who is not gone itself.
-    joined_into: Option<u32>,
-    /// The persons that were joined into it, directly or by way of others.
-    absorbed: Vec<u32>,
+    records: List,
+    /// The person that it was joined into, who is not gone itself; else [`NOBODY`].
+    joined_into: u32,
 }
 
 impl Registry {
@@ -134,36 +158,50 @@ impl Registry {
         self.persons.len() - self.redirects
     }
 
-    pub(super) fn record(&self, record_no: u32) -> &Record {
-        &self.records[record_no as usize]
+    pub(super) fn record(&self, record_no: u32) -> Record {
+        let row = &self.records[record_no as usize];
+        let since = OffsetDateTime::from_unix_timestamp_nanos(i128::from(row.since_micros) * 1_000);
+        Record {
+            version: row.version,
+            entry: (row.entry != NOBODY).then_some(RecordNo(row.entry)),
+            content: row.content,
+            event_micros: row.event_micros,
+            since: since.expect("it was a time when it was registered"),
+            current_seq: row.current_seq,
+        }
+    }
+
+    /// Source and value of a record's identifier.
+    fn parts(&self, record_no: u32) -> (u32, &[u8]) {
+        self.records[record_no as usize].parts(&self.values)
     }
 
     /// The number of a record, by member and local identifier.
     pub(super) fn find(&self, key: &RecordKey) -> Option<u32> {
         let member = self.members.find(&key.member)?;
         let system = self.systems.find(key.local_id.system())?;
-        let parts = (member, system, key.local_id.value());
-        self.by_key
-            .find(self.hasher.hash_one(parts), |&no| self.records[no as usize].parts() == parts)
-            .copied()
+        let source = self.sources.find(&(member, system))?;
+        let parts = (source, key.local_id.value().as_bytes());
+        self.by_key.find(self.hasher.hash_one(parts), |&no| self.parts(no) == parts).copied()
     }
 
     pub(super) fn key(&self, record_no: u32) -> RecordKey {
-        let record = self.record(record_no);
-        let system = self.systems.told(record.system);
+        let (source, value) = self.parts(record_no);
+        let (member, system) = *self.sources.told(source);
+        let value = std::str::from_utf8(value).expect("it was text when it was registered");
         RecordKey {
-            member: self.members.told(record.member).clone(),
-            local_id: LocalId::parse(system, &record.value)
+            member: self.members.told(member).clone(),
+            local_id: LocalId::parse(self.systems.told(system), value)
                 .expect("it was a whole local id when it was registered"),
         }
     }
 
     pub(super) fn person_of(&self, record_no: u32) -> EnterpriseId {
-        self.persons[self.record(record_no).person as usize].id
+        self.persons[self.records[record_no as usize].person as usize].id
     }
 
     pub(super) fn is_person(&self, id: EnterpriseId) -> bool {
-        self.by_id.contains_key(&id)
+        self.person_no(id).is_some()
     }
 
     /// The person that an id leads to; the id itself where nobody was joined into another.
@@ -171,14 +209,20 @@ impl Registry {
         self.living_no(id).map_or(id, |no| self.persons[no as usize].id)
     }
 
+    fn person_no(&self, id: EnterpriseId) -> Option<u32> {
+        let is = |no: &u32| self.persons[*no as usize].id == id;
+        self.by_id.find(self.hasher.hash_one(id), is).copied()
+    }
+
     fn living_no(&self, id: EnterpriseId) -> Option<u32> {
-        let no = *self.by_id.get(&id)?;
-        Some(self.persons[no as usize].joined_into.unwrap_or(no))
+        let no = self.person_no(id)?;
+        let joined_into = self.persons[no as usize].joined_into;
+        Some(if joined_into == NOBODY { no } else { joined_into })
     }
 
     /// The ids that lead to a person, its own among them.
     pub(super) fn aliases(&self, id: EnterpriseId) -> impl Iterator<Item = EnterpriseId> {
-        let absorbed = self.living_no(id).map(|no| &self.persons[no as usize].absorbed);
+        let absorbed = self.living_no(id).and_then(|no| self.absorbed.get(&no));
         let absorbed = absorbed.into_iter().flatten();
         std::iter::once(id).chain(absorbed.map(|&no| self.persons[no as usize].id))
     }
@@ -227,7 +271,7 @@ impl Registry {
 
     /// The journal entry that minted a person.
     pub(super) fn created_seq(&self, id: EnterpriseId) -> Option<u64> {
-        self.by_id.get(&id).map(|&no| self.persons[no as usize].created_seq)
+        self.person_no(id).map(|no| self.persons[no as usize].created_seq)
     }
 
     pub(super) fn person(&self, id: EnterpriseId) -> Option<PersonRecords> {
@@ -245,19 +289,20 @@ impl Registry {
 
     /// The numbers of a person's records, in the order in which they were registered.
     pub(super) fn records_of(&self, id: EnterpriseId) -> &[u32] {
-        self.living_no(id).map_or(&[], |no| &self.persons[no as usize].records)
+        self.living_no(id).map_or(&[], |no| self.lists.numbers(&self.persons[no as usize].records))
     }
 
     /// Every person's id, in the order of minting.
     #[cfg(test)]
     pub(super) fn person_ids(&self) -> impl Iterator<Item = EnterpriseId> {
-        self.persons.iter().map(|person| person.id)
+        (0..self.persons.len()).map(|no| self.persons[no].id)
     }
 
     /// The committed record behind an entry of the population; `None` where nobody may see it yet,
     /// and where it tells of nobody.
     pub(super) fn record_of_entry(&self, entry: RecordNo) -> Option<u32> {
-        self.by_entry.get(&entry).copied().filter(|&record_no| self.counts(record_no))
+        let record_no = *self.by_entry.get(entry.0 as usize)?;
+        (record_no != NOBODY && self.counts(record_no)).then_some(record_no)
     }
 
     /// The entry of a record that tells of its person.
@@ -339,11 +384,8 @@ impl Registry {
         event_micros: i64,
     ) -> Option<RecordNo> {
         let superseded = self.take_entry(record_no);
-        if let Some(entry) = entry {
-            self.by_entry.insert(entry, record_no);
-        }
+        self.enter(record_no, entry);
         let record = &mut self.records[record_no as usize];
-        record.entry = entry;
         record.content = content;
         record.event_micros = record.event_micros.max(event_micros);
         record.version += 1;
@@ -352,50 +394,66 @@ impl Registry {
     }
 
     fn take_entry(&mut self, record_no: u32) -> Option<RecordNo> {
-        let entry = self.records[record_no as usize].entry.take()?;
-        self.by_entry.remove(&entry);
-        Some(entry)
+        let entry = std::mem::replace(&mut self.records[record_no as usize].entry, NOBODY);
+        if entry == NOBODY {
+            return None;
+        }
+        self.by_entry[entry as usize] = NOBODY;
+        Some(RecordNo(entry))
+    }
+
+    fn enter(&mut self, record_no: u32, entry: Option<RecordNo>) {
+        let Some(RecordNo(entry)) = entry else { return };
+        self.records[record_no as usize].entry = entry;
+        while self.by_entry.len() <= entry as usize {
+            self.by_entry.push(NOBODY);
+        }
+        self.by_entry[entry as usize] = record_no;
     }
 
     fn join(&mut self, into: EnterpriseId, gone: EnterpriseId) -> Result<(), Misfit> {
-        let (Some(&into_no), Some(&gone_no)) = (self.by_id.get(&into), self.by_id.get(&gone))
-        else {
-            return Err(Misfit);
-        };
+        let (into_no, gone_no) =
+            (self.person_no(into).ok_or(Misfit)?, self.person_no(gone).ok_or(Misfit)?);
         // Only into an older person, so that redirects never go round.
         if gone_no <= into_no || self.living(into) != into || self.living(gone) != gone {
             return Err(Misfit);
         }
-        let person = &mut self.persons[gone_no as usize];
-        let records = std::mem::take(&mut person.records);
-        let mut absorbed = std::mem::take(&mut person.absorbed);
+        let gone = &mut self.persons[gone_no as usize];
+        let records = std::mem::replace(&mut gone.records, List::EMPTY);
+        let moved = self.lists.numbers(&records).to_vec();
+        self.lists.free(records);
+        let mut absorbed = self.absorbed.remove(&gone_no).unwrap_or_default();
         absorbed.push(gone_no);
         for &no in &absorbed {
-            self.persons[no as usize].joined_into = Some(into_no);
+            self.persons[no as usize].joined_into = into_no;
         }
-        for &record_no in &records {
+        for record_no in moved {
             self.records[record_no as usize].person = into_no;
+            self.list_record(into_no, record_no);
         }
-        let survivor = &mut self.persons[into_no as usize];
-        survivor.absorbed.extend(absorbed);
-        survivor.records.extend(records);
-        survivor.records.sort_unstable();
+        self.absorbed.entry(into_no).or_default().extend(absorbed);
         self.redirects += 1;
         Ok(())
     }
 
+    /// Puts a record into a person's list, where its number belongs.
+    fn list_record(&mut self, person: u32, record_no: u32) {
+        let records = &mut self.persons[person as usize].records;
+        let at = self.lists.numbers(records).partition_point(|&other| other < record_no);
+        *records = self.lists.insert(*records, at, record_no);
+    }
+
     /// The number of a person, who is minted where nobody knows the id.
     fn minted(&mut self, id: EnterpriseId, seq: u64) -> u32 {
-        *self.by_id.entry(id).or_insert_with(|| {
-            self.persons.push(Person {
-                id,
-                created_seq: seq,
-                records: Vec::new(),
-                joined_into: None,
-                absorbed: Vec::new(),
-            });
-            self.persons.len() as u32 - 1
-        })
+        if let Some(known) = self.person_no(id) {
+            return known;
+        }
+        let no = self.persons.len() as u32;
+        let records = List::EMPTY;
+        self.persons.push(Person { id, created_seq: seq, records, joined_into: NOBODY });
+        let (persons, hasher) = (&self.persons, &self.hasher);
+        self.by_id.insert(hasher.hash_one(id), no, |&no| hasher.hash_one(persons[no as usize].id));
+        no
     }
 
     fn add(
@@ -408,32 +466,51 @@ impl Registry {
     ) -> u32 {
         let record_no = self.next_record_no();
         let person = self.minted(id, change.seq);
-        self.persons[person as usize].records.push(record_no);
-        if let Some(entry) = entry {
-            self.by_entry.insert(entry, record_no);
-        }
-        let record = Record {
-            member: self.members.intern(&change.key.member),
-            system: self.systems.intern(change.key.local_id.system()),
-            value: change.key.local_id.value().into(),
-            person,
-            version: 1,
-            entry,
+        let (value_start, value_length) = self.keep_value(change.key.local_id.value());
+        let row = Row {
             content,
             event_micros,
-            since: change.recorded,
+            since_micros: (change.recorded.unix_timestamp_nanos() / 1_000) as i64,
             current_seq: change.seq,
+            person,
+            entry: NOBODY,
+            version: 1,
+            value_start,
+            value_length,
+            source: self.source(&change.key),
         };
-        self.records.push(record);
+        self.records.push(row);
+        self.list_record(person, record_no);
+        self.enter(record_no, entry);
         self.enter_key(record_no);
         self.given_up.remove(&change.key);
         record_no
     }
+
+    fn source(&mut self, key: &RecordKey) -> u32 {
+        let member = self.members.intern(&key.member);
+        let system = self.systems.intern(key.local_id.system());
+        self.sources.intern(&(member, system))
+    }
+
+    /// Keeps an identifier's value. Gives where it stands, and its length.
+    fn keep_value(&mut self, value: &str) -> (u32, u16) {
+        let start = u32::try_from(self.values.len()).expect("all values together are below 4 GiB");
+        self.values.extend_from_slice(value.as_bytes());
+        (start, value.len() as u16)
+    }
+
+    fn enter_key(&mut self, record_no: u32) {
+        let Self { by_key, records, values, hasher, .. } = self;
+        let hash_of = |no: &u32| hasher.hash_one(records[*no as usize].parts(values));
+        by_key.insert(hash_of(&record_no), record_no, hash_of);
+    }
 }
 
-impl Record {
-    fn parts(&self) -> (u32, u32, &str) {
-        (self.member, self.system, &self.value)
+impl Row {
+    fn parts<'a>(&self, values: &'a [u8]) -> (u32, &'a [u8]) {
+        let value = &values[self.value_start as usize..][..usize::from(self.value_length)];
+        (self.source, value)
     }
 }
 

@@ -1,10 +1,12 @@
 //! Normalized records in memory: fixed-size rows of interned values, histories beside them.
 
 use super::{
+    chunked::Chunked,
     lexicon::Lexicon,
     nicknames,
     normalize::{
-        BirthDate, Newborn, NormalizedName, NormalizedPlace, NormalizedRecord, Suffix, namespace_of,
+        BirthDate, NAMESPACE_END, Newborn, NormalizedName, NormalizedPlace, NormalizedRecord,
+        Suffix, namespace_of,
     },
     sketch::{Ends, Letters},
 };
@@ -161,7 +163,7 @@ pub(crate) struct Columns {
     /// security number, phone or e-mail address its [`Ends`], of another number its namespace.
     sketches: [Vec<u32>; FIELDS],
     namespaces: Lexicon,
-    rows: Vec<Row>,
+    rows: Chunked<Row>,
     more: Vec<More>,
 }
 
@@ -190,7 +192,7 @@ impl Columns {
         &self.lexicons[field as usize]
     }
 
-    pub(crate) fn rows(&self) -> &[Row] {
+    pub(crate) fn rows(&self) -> &Chunked<Row> {
         &self.rows
     }
 
@@ -224,11 +226,20 @@ impl Columns {
         View { columns: self, local: &NO_LOCAL }
     }
 
-    fn sketch(&mut self, field: Field, text: &[u8]) -> u32 {
+    /// The number of a value, where the population knows it.
+    fn find(&self, field: Field, text: &[u8]) -> Option<u32> {
+        if field == Field::Number && !text.is_empty() {
+            let namespace = self.namespaces.find(namespace_of(text))?;
+            return self.lexicons[field as usize].find(&KeptNumber::of(namespace, text).0);
+        }
+        self.lexicons[field as usize].find(text)
+    }
+
+    fn sketch(&self, field: Field, text: &[u8]) -> u32 {
         match field {
             Field::Name | Field::Street => Letters::of(text).bits(),
             Field::Ssn | Field::Phone | Field::Email => Ends::of(text).bits(),
-            Field::Number => self.namespaces.intern(namespace_of(text)),
+            Field::Number => self.namespaces.find(namespace_of(text)).unwrap_or_default(),
             Field::Area | Field::Building => 0,
         }
     }
@@ -296,11 +307,29 @@ impl<'a> View<'a> {
     /// Whether two identifiers are of one namespace.
     #[inline]
     pub(crate) fn are_of_one_namespace(self, a: u32, b: u32) -> bool {
-        if let (Some(a), Some(b)) = (self.sketch(Field::Number, a), self.sketch(Field::Number, b)) {
-            return a == b;
+        self.namespace(a) == self.namespace(b)
+    }
+
+    /// The number of an identifier's namespace, or what it is called where nobody knew it.
+    #[inline]
+    fn namespace(self, id: u32) -> Result<u32, &'a [u8]> {
+        self.sketch(Field::Number, id).ok_or(()).or_else(|()| {
+            let namespace = namespace_of(self.text(Field::Number, id));
+            self.columns.namespaces.find(namespace).ok_or(namespace)
+        })
+    }
+
+    /// An identifier as it was normalized: its namespace and its value.
+    pub(crate) fn number(self, id: u32) -> Vec<u8> {
+        let text = self.text(Field::Number, id);
+        match self.sketch(Field::Number, id) {
+            Some(namespace) if id != 0 => {
+                let value = &text[KeptNumber::prefix(namespace).len()..];
+                let namespace = self.columns.namespaces.text(namespace);
+                [namespace, &[NAMESPACE_END as u8], value].concat()
+            }
+            _ => text.to_vec(),
         }
-        let namespace = |id| namespace_of(self.text(Field::Number, id));
-        namespace(a) == namespace(b)
     }
 
     #[inline]
@@ -344,10 +373,31 @@ trait Interner {
     fn more(&mut self, more: More) -> u32;
 }
 
+/// An identifier as the lexicon keeps it: many share a namespace, so only its number stands there.
+struct KeptNumber(Vec<u8>);
+
+impl KeptNumber {
+    fn of(namespace: u32, text: &[u8]) -> Self {
+        let value = text.get(namespace_of(text).len() + 1..).unwrap_or_default();
+        Self([&Self::prefix(namespace), value].concat())
+    }
+
+    fn prefix(namespace: u32) -> Vec<u8> {
+        match u8::try_from(namespace) {
+            Ok(small) if small < u8::MAX => vec![small],
+            _ => [&[u8::MAX][..], &namespace.to_le_bytes()].concat(),
+        }
+    }
+}
+
 impl Interner for Columns {
     fn value(&mut self, field: Field, text: &[u8]) -> u32 {
-        let lexicon = &mut self.lexicons[field as usize];
-        let id = lexicon.intern(text);
+        let id = if field == Field::Number && !text.is_empty() {
+            let namespace = self.namespaces.intern(namespace_of(text));
+            self.lexicons[field as usize].intern(&KeptNumber::of(namespace, text).0)
+        } else {
+            self.lexicons[field as usize].intern(text)
+        };
         if field == Field::Name && id as usize >= self.nicknames.len() {
             // A new name: numbers are given one after the other.
             let clusters = std::str::from_utf8(text).map_or(&[][..], nicknames::clusters);
@@ -380,7 +430,7 @@ struct Probing<'a> {
 
 impl Interner for Probing<'_> {
     fn value(&mut self, field: Field, text: &[u8]) -> u32 {
-        if let Some(id) = self.columns.lexicons[field as usize].find(text) {
+        if let Some(id) = self.columns.find(field, text) {
             return id;
         }
         let texts = &mut self.local.texts[field as usize];
@@ -511,5 +561,45 @@ mod tests {
         let view = View::with_local(&columns, &local);
         assert!(view.are_nicknames(bill.given, bill.family));
         assert!(!view.are_nicknames(bill.given, probe.name.given));
+    }
+
+    #[test]
+    fn an_identifier_is_kept_short_and_told_in_full() {
+        use crate::domain::{Demographics, Identifier, IdentifierKind, IdentifierUse};
+        let told = |system: &str, value: &str| {
+            NormalizedRecord::from_demographics(&Demographics {
+                identifiers: vec![Identifier {
+                    kind: IdentifierKind::MedicalRecord,
+                    system: system.to_owned(),
+                    value: value.to_owned(),
+                    identifier_use: IdentifierUse::Current,
+                }],
+                ..Demographics::default()
+            })
+        };
+        let mut columns = Columns::default();
+        let systems: Vec<String> = (0..300).map(|n| format!("urn:hospital:{n}")).collect();
+        for system in &systems {
+            columns.push(&told(system, "H488007815"));
+        }
+        for (number, system) in systems.iter().enumerate() {
+            let mut local = Local::default();
+            let probe = columns.probe(&told(system, "h-488007815"), &mut local);
+            let id = columns.rows()[number].record_number;
+            assert_eq!(probe.record_number, id);
+            let expected = format!("MR|{system}\u{1f}H488007815");
+            assert_eq!(columns.view().number(id), expected.as_bytes());
+            assert!(columns.view().are_of_one_namespace(id, id));
+        }
+        let numbers = |at: usize| columns.rows()[at].record_number;
+        assert!(!columns.view().are_of_one_namespace(numbers(0), numbers(299)));
+        // One that only a probe holds, of a namespace that nobody knew, and one that many know.
+        let mut local = Local::default();
+        let strange = columns.probe(&told("urn:elsewhere", "9"), &mut local).record_number;
+        let other = columns.probe(&told("urn:hospital:1", "9"), &mut local).record_number;
+        let view = View::with_local(&columns, &local);
+        assert_eq!(view.number(strange), b"MR|urn:elsewhere\x1f9");
+        assert!(!view.are_of_one_namespace(strange, numbers(1)));
+        assert!(view.are_of_one_namespace(other, numbers(1)));
     }
 }

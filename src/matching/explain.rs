@@ -164,12 +164,12 @@ impl<'a> Values<'a> {
             Attribute::Location => both(chosen.place, &|side, place| {
                 side.places().nth(usize::from(place)).map(|p| self.place(p)).unwrap_or_default()
             }),
-            Attribute::RecordNumber => both(chosen.record_number, &|side, place| {
-                self.nth(Field::Number, side.record_numbers(), place)
-            }),
-            Attribute::Identifier => both(chosen.identifier, &|side, place| {
-                self.nth(Field::Number, side.identifiers(), place)
-            }),
+            Attribute::RecordNumber => {
+                both(chosen.record_number, &|side, place| self.number(side.record_numbers(), place))
+            }
+            Attribute::Identifier => {
+                both(chosen.identifier, &|side, place| self.number(side.identifiers(), place))
+            }
         }
     }
 
@@ -177,9 +177,14 @@ impl<'a> Values<'a> {
         self.text(field, ids.nth(usize::from(place)).unwrap_or(0))
     }
 
-    fn text(&self, field: Field, id: u32) -> String {
+    fn number(&self, mut ids: impl Iterator<Item = u32>, place: u8) -> String {
+        let number = self.view.number(ids.nth(usize::from(place)).unwrap_or(0));
         // The namespace's end is a control character.
-        String::from_utf8_lossy(self.view.text(field, id)).replace('\u{1f}', " ")
+        String::from_utf8_lossy(&number).replace('\u{1f}', " ")
+    }
+
+    fn text(&self, field: Field, id: u32) -> String {
+        String::from_utf8_lossy(self.view.text(field, id)).into_owned()
     }
 
     fn place(&self, place: &PlaceRow) -> String {

@@ -3,7 +3,8 @@
 use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
-use hashbrown::HashTable;
+
+use super::table::Table;
 
 /// Distinct texts of one field, append-only.
 #[derive(Clone)]
@@ -11,7 +12,7 @@ pub(crate) struct Lexicon {
     bytes: Vec<u8>,
     /// Where each text ends in `bytes`; the first is the empty text.
     ends: Vec<u32>,
-    table: HashTable<u32>,
+    table: Table<u32>,
 }
 
 /// Fixed, so that the same input gives the same layout on every run.
@@ -19,7 +20,7 @@ const HASHER: FixedState = FixedState::with_seed(0x7e55_e4a0);
 
 impl Default for Lexicon {
     fn default() -> Self {
-        Self { bytes: Vec::new(), ends: vec![0], table: HashTable::new() }
+        Self { bytes: Vec::new(), ends: vec![0], table: Table::default() }
     }
 }
 
@@ -37,7 +38,7 @@ impl Lexicon {
         self.bytes.extend_from_slice(text);
         self.ends.push(self.bytes.len() as u32);
         let Self { bytes, ends, table } = self;
-        table.insert_unique(hash, id, |&id| HASHER.hash_one(slice(bytes, ends, id)));
+        table.insert(hash, id, |&id| HASHER.hash_one(slice(bytes, ends, id)));
         id
     }
 

@@ -4,6 +4,7 @@
 
 mod blocking;
 pub mod bulk;
+mod chunked;
 mod columns;
 mod comparison;
 mod counts;
@@ -11,6 +12,7 @@ mod explain;
 mod grade;
 mod levels;
 mod lexicon;
+pub(crate) mod lists;
 mod model;
 pub mod nicknames;
 mod normalize;
@@ -20,12 +22,14 @@ mod population;
 mod scoring;
 pub mod similarity;
 mod sketch;
+pub(crate) mod table;
 mod term_frequency;
 #[cfg(test)]
 mod tests;
 mod training;
 mod veto;
 
+pub(crate) use chunked::Chunked;
 pub use explain::{Explanation, Kind, Step};
 pub use grade::{MatchGrade, PairVerdict};
 pub use levels::Attribute;

@@ -11,7 +11,7 @@ use crate::{
 
 use super::{
     super::deed::{Deed, Move, Redirect, Rename, Standing, StandingChange},
-    Misfit, Registry,
+    Misfit, NOBODY, Registry,
 };
 
 fn micros(time: OffsetDateTime) -> i64 {
@@ -84,15 +84,13 @@ impl Registry {
         if from.local_id != rename.from || self.find(&to).is_some() {
             return Err(Misfit);
         }
-        let hash = self.hasher.hash_one(self.records[no as usize].parts());
-        match self.by_key.find_entry(hash, |&other| other == no) {
-            Ok(entry) => drop(entry.remove()),
-            Err(_) => return Err(Misfit),
-        }
-        let system = self.systems.intern(to.local_id.system());
+        let hash = self.hasher.hash_one(self.parts(no));
+        self.by_key.find_entry(hash, |&other| other == no).ok_or(Misfit)?.remove();
+        let source = self.source(&to);
+        let (value_start, value_length) = self.keep_value(to.local_id.value());
         let record = &mut self.records[no as usize];
-        record.system = system;
-        record.value = to.local_id.value().into();
+        record.source = source;
+        (record.value_start, record.value_length) = (value_start, value_length);
         record.event_micros = record.event_micros.max(event_micros);
         record.version += 1;
         self.enter_key(no);
@@ -102,55 +100,53 @@ impl Registry {
         Ok(())
     }
 
-    pub(super) fn enter_key(&mut self, record_no: u32) {
-        let (records, hasher) = (&self.records, &self.hasher);
-        let hash = hasher.hash_one(records[record_no as usize].parts());
-        self.by_key
-            .insert_unique(hash, record_no, |&no| hasher.hash_one(records[no as usize].parts()));
-    }
-
     pub(super) fn move_record(&mut self, seq: u64, moved: &Move) -> Result<(), Misfit> {
         let record = moved.record;
         if record >= self.next_record_no() || self.person_of(record) != moved.from {
             return Err(Misfit);
         }
         let to = self.minted(moved.to, seq);
-        if self.persons[to as usize].joined_into.is_some() {
+        if self.persons[to as usize].joined_into != NOBODY {
             return Err(Misfit);
         }
         let from = std::mem::replace(&mut self.records[record as usize].person, to);
-        self.persons[from as usize].records.retain(|&other| other != record);
-        let records = &mut self.persons[to as usize].records;
-        let at = records.partition_point(|&other| other < record);
-        records.insert(at, record);
+        let records = &mut self.persons[from as usize].records;
+        let at = self.lists.numbers(records).iter().position(|&other| other == record);
+        *records = self.lists.remove(*records, at.ok_or(Misfit)?);
+        self.list_record(to, record);
         Ok(())
     }
 
     /// Sets where ids lead, all at once: together they may pass through what alone would not stand.
     fn redirect(&mut self, redirects: &[Redirect]) -> Result<(), Misfit> {
         for Redirect { person, from, to } in redirects {
-            let no = *self.by_id.get(person).ok_or(Misfit)?;
-            let leads_to = |id: &EnterpriseId| self.by_id.get(id).copied().ok_or(Misfit);
-            let (from, to) =
-                (from.as_ref().map(leads_to).transpose()?, to.as_ref().map(leads_to).transpose()?);
+            let no = self.person_no(*person).ok_or(Misfit)?;
+            let leads_to = |id: &Option<EnterpriseId>| match id {
+                Some(id) => self.person_no(*id).ok_or(Misfit),
+                None => Ok(NOBODY),
+            };
+            let (from, to) = (leads_to(from)?, leads_to(to)?);
             if self.persons[no as usize].joined_into != from {
                 return Err(Misfit);
             }
-            if let Some(from) = from {
-                self.persons[from as usize].absorbed.retain(|&other| other != no);
-                self.redirects -= 1;
+            if let Some(absorbed) = self.absorbed.get_mut(&from) {
+                absorbed.retain(|&other| other != no);
             }
-            if let Some(to) = to {
-                self.persons[to as usize].absorbed.push(no);
+            self.redirects -= usize::from(from != NOBODY);
+            if to != NOBODY {
+                self.absorbed.entry(to).or_default().push(no);
                 self.redirects += 1;
             }
             self.persons[no as usize].joined_into = to;
         }
         let stands = |Redirect { person, to, .. }: &Redirect| {
-            let person = &self.persons[self.by_id[person] as usize];
             let Some(to) = to else { return true };
-            let to = &self.persons[self.by_id[to] as usize];
-            person.records.is_empty() && person.absorbed.is_empty() && to.joined_into.is_none()
+            let (Some(no), Some(to)) = (self.person_no(*person), self.person_no(*to)) else {
+                return false;
+            };
+            self.persons[no as usize].records.is_empty()
+                && self.absorbed.get(&no).is_none_or(Vec::is_empty)
+                && self.persons[to as usize].joined_into == NOBODY
         };
         if redirects.iter().all(stands) { Ok(()) } else { Err(Misfit) }
     }
