@@ -12,6 +12,7 @@ mod world;
 
 mod access;
 mod audit;
+mod backup;
 mod cli;
 mod durability;
 mod everything;
