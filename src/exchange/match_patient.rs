@@ -85,7 +85,7 @@ async fn find(
     let mut disclosures = Vec::new();
     let mut matched = Vec::new();
     for (at, one) in found.iter().enumerate() {
-        let unique = one.verdict.grade == MatchGrade::Certain && certain == 1;
+        let unique = one.verdict.firm && certain == 1;
         let unique = unique && policy.as_ref().is_none_or(|policy| policy.releases(at));
         if query.only_certain && !unique {
             continue;
@@ -105,8 +105,8 @@ async fn find(
     Ok((Closing::Judged { disclosures, notes }, Matched { patients: matched, faults }))
 }
 
-/// Two persons that are both certain are neither: the caller must choose. Nor is one who may not be
-/// released.
+/// Two persons that are both certain are neither: the caller must choose. Nor is one who is certain
+/// enough for a link, which can be undone, but not for a release, or whom the policy holds back.
 fn grade(found: &PersonMatch, unique: bool) -> MatchGrade {
     if found.verdict.grade == MatchGrade::Certain && !unique {
         MatchGrade::Probable

@@ -8,6 +8,8 @@ mod chunked;
 mod columns;
 mod comparison;
 mod counts;
+#[cfg(test)]
+mod every_level;
 mod explain;
 mod grade;
 mod levels;

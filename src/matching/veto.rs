@@ -14,7 +14,7 @@ use super::{
 pub enum Veto {
     /// Two different generational suffixes: father and son.
     SuffixConflict = 1,
-    /// Two newborns told apart by their stand-in names, such as BABYBOY A and BABYBOY B.
+    /// Two newborns told apart by their stand-in names: BABYBOY A and BABYBOY B, BABYBOY and BABYGIRL.
     NewbornConflict = 2,
     /// Two different places among those born together.
     BirthOrderConflict = 4,
@@ -39,7 +39,7 @@ impl Veto {
     pub const fn reason(self) -> &'static str {
         match self {
             Self::SuffixConflict => "generational suffixes differ",
-            Self::NewbornConflict => "newborns of different birth order by name",
+            Self::NewbornConflict => "newborns told apart by their stand-in names",
             Self::BirthOrderConflict => "birth orders differ",
             Self::TwinConflict => {
                 "given name, sex and social security number differ, birth date and home do not"
@@ -82,11 +82,10 @@ impl Vetoes {
 
 pub(crate) fn find(pattern: Pattern, a: Side<'_>, b: Side<'_>) -> Vetoes {
     let mut vetoes = of_pattern(pattern);
-    let dates_allow = pattern.level(Attribute::BirthDate) != birth_date::DIFFERENT;
-    vetoes.add(
-        Veto::NewbornConflict,
-        dates_allow && a.row.name.newborn.contradicts(b.row.name.newborn),
-    );
+    let date = pattern.level(Attribute::BirthDate);
+    let dates_allow = !matches!(date, birth_date::DIFFERENT | birth_date::GENERATION_APART);
+    let two_babies = a.names().any(|x| b.names().any(|y| x.newborn.contradicts(y.newborn)));
+    vetoes.add(Veto::NewbornConflict, dates_allow && two_babies);
     let (first, second) = (a.row.birth_order, b.row.birth_order);
     vetoes
         .add(Veto::BirthOrderConflict, dates_allow && first != 0 && second != 0 && first != second);
@@ -102,7 +101,10 @@ fn of_pattern(pattern: Pattern) -> Vetoes {
         ssn::DIFFERENT | ssn::LAST_FOUR_DIFFERENT
     );
     let same_date = matches!(date, birth_date::SAME | birth_date::SAME_FREQUENT);
-    let other_date = matches!(date, birth_date::DIFFERENT | birth_date::PARTIAL_DIFFERS);
+    let other_date = matches!(
+        date,
+        birth_date::DIFFERENT | birth_date::GENERATION_APART | birth_date::PARTIAL_DIFFERS
+    );
     let other_given = given != MISSING && !given::agrees(given);
     let sexes_conflict = pattern.level(Attribute::Sex) == sex::GIVEN_DIFFERS + sex::CONFLICT;
     let suffixes_differ = pattern.level(Attribute::Suffix) == suffix::ONE_SIDED;
@@ -181,7 +183,9 @@ mod tests {
         ];
         check(&parent, &[Veto::ParentConflict]);
         check(&with(&parent, (GivenName, given::SAME + 2)), &[Veto::ParentConflict]);
-        check(&with(&parent, (BirthDate, birth_date::PARTIAL_DIFFERS)), &[Veto::ParentConflict]);
+        for date in [birth_date::PARTIAL_DIFFERS, birth_date::GENERATION_APART] {
+            check(&with(&parent, (BirthDate, date)), &[Veto::ParentConflict]);
+        }
         check(&with(&parent, (Suffix, suffix::CONFLICT)), &[Veto::SuffixConflict]);
         for other in [
             (SocialSecurity, ssn::SAME),
