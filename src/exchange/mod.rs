@@ -29,6 +29,7 @@ mod retrieve_record;
 mod search_patients;
 mod snapshots;
 mod take_message;
+mod watch_members;
 
 use std::sync::Arc;
 
@@ -63,6 +64,7 @@ pub use search_patients::{
 };
 pub use snapshots::{Snapshot, SnapshotSettings, Snapshots};
 pub use take_message::{Taken, take_message};
+pub use watch_members::watch_members;
 
 use crate::{
     access::{AuditLog, Clients, ConsentBook},
