@@ -32,3 +32,4 @@ mod regressions;
 mod searching;
 mod tls;
 mod tokens;
+mod watching;
