@@ -4,6 +4,7 @@ use actix_web::{HttpResponse, http::StatusCode};
 
 use super::render::fhir_json;
 use crate::{
+    directory::DirectoryError,
     exchange::ExchangeError,
     fhir::{InvalidResource, Issue, IssueSeverity, IssueType, OperationOutcome},
     fhir::{search::InvalidSearch, xml::InvalidXml},
@@ -21,6 +22,10 @@ pub(super) enum ApiError {
     UnknownId,
     /// Something in the request is wrong, by place and problem.
     Invalid { place: &'static str, problem: &'static str },
+    /// The search cannot be understood.
+    BadSearch(InvalidSearch),
+    /// The description of a member cannot be taken; says which key is wrong.
+    BadMember(String),
     /// A parameter or combination that is understood and not served.
     NotSupported(&'static str),
     /// The body is no FHIR XML.
@@ -39,6 +44,8 @@ pub(super) enum ApiError {
     BodyTooLarge { bytes_max: usize },
     /// The body broke off.
     BodyUnreadable,
+    /// The client has closed its connection; the journey was dropped, and has audited that.
+    ClientGone,
     /// No such interaction.
     NoSuchInteraction,
     /// No such operation on this path.
@@ -68,6 +75,12 @@ impl ApiError {
             Self::Invalid { place, problem } => {
                 let issue = error(IssueType::Invalid, *problem).at(*place);
                 (StatusCode::BAD_REQUEST, vec![issue])
+            }
+            Self::BadSearch(invalid) => {
+                one(StatusCode::BAD_REQUEST, IssueType::Value, &invalid.to_string())
+            }
+            Self::BadMember(complaint) => {
+                one(StatusCode::UNPROCESSABLE_ENTITY, IssueType::Invalid, complaint)
             }
             Self::NotSupported(what) => {
                 (StatusCode::BAD_REQUEST, vec![error(IssueType::NotSupported, *what)])
@@ -104,6 +117,11 @@ impl ApiError {
             Self::BodyUnreadable => {
                 one(StatusCode::BAD_REQUEST, IssueType::Structure, "the body broke off")
             }
+            Self::ClientGone => one(
+                StatusCode::REQUEST_TIMEOUT,
+                IssueType::Incomplete,
+                "the client closed its connection",
+            ),
             Self::NoSuchInteraction => {
                 one(StatusCode::NOT_FOUND, IssueType::NotFound, "no such interaction")
             }
@@ -120,9 +138,10 @@ fn of_exchange(failed: &ExchangeError) -> (StatusCode, Vec<Issue>) {
     let text = failed.to_string();
     match failed {
         ExchangeError::Refused(_) => one(StatusCode::FORBIDDEN, IssueType::Forbidden, &text),
-        ExchangeError::UnknownPatient | ExchangeError::UnknownResource => {
-            one(StatusCode::NOT_FOUND, IssueType::NotFound, &text)
-        }
+        ExchangeError::UnknownPatient
+        | ExchangeError::UnknownResource
+        | ExchangeError::UnknownMember
+        | ExchangeError::UnknownVersion => one(StatusCode::NOT_FOUND, IssueType::NotFound, &text),
         ExchangeError::PageExpired => one(StatusCode::GONE, IssueType::Expired, &text),
         ExchangeError::InvalidResource(invalid) => of_invalid_resource(invalid),
         ExchangeError::InvalidPatient(faults) => {
@@ -179,7 +198,13 @@ fn of_exchange(failed: &ExchangeError) -> (StatusCode, Vec<Issue>) {
             let (status, code) = of_local(refusal);
             one(status, code, &text)
         }
-        ExchangeError::Index(_) | ExchangeError::Audit(_) => {
+        ExchangeError::CheckFailed(..) => {
+            one(StatusCode::UNPROCESSABLE_ENTITY, IssueType::BusinessRule, &text)
+        }
+        ExchangeError::Directory(DirectoryError::Roster(_)) => {
+            one(StatusCode::UNPROCESSABLE_ENTITY, IssueType::Conflict, &text)
+        }
+        ExchangeError::Index(_) | ExchangeError::Audit(_) | ExchangeError::Directory(_) => {
             tracing::error!(error = %failed, "a request could not be answered");
             one(StatusCode::SERVICE_UNAVAILABLE, IssueType::Transient, &text)
         }

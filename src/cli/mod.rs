@@ -12,6 +12,7 @@ pub mod link;
 mod linkage_csv;
 mod linkage_report;
 pub mod member;
+mod member_health;
 mod model_file;
 pub mod serve;
 pub mod simulate;
@@ -43,7 +44,7 @@ enum Command {
     Simulate(simulate::SimulateArgs),
     /// Register a member's patients in bulk from a file
     Import(import::ImportArgs),
-    /// Look at the members of the exchange, and change them
+    /// Look at the members of the exchange, check them and change them
     Member(member::MemberArgs),
     /// Prove that the audit trail is whole
     Audit(audit::AuditArgs),
@@ -75,10 +76,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Simulate(args) => simulate::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Import(args) => runtime()?.block_on(import::run(args)),
-        Command::Member(args) => {
-            runtime()?.block_on(member::run(args, Arc::new(SystemClock)))?;
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Member(args) => runtime()?.block_on(member::run(args, Arc::new(SystemClock))),
         Command::Audit(args) => runtime()?.block_on(audit::run(args)),
         Command::Backup(args) => {
             runtime()?.block_on(backup::run_backup(args))?;

@@ -3,7 +3,7 @@ use std::{net::IpAddr, sync::Arc};
 use super::{Exchange, ExchangeError, rejected};
 use crate::{
     access::{
-        AuditStart, Closing, Interaction, OpenAudit, RawRequest, Refusal, Released, Requester,
+        AuditStart, Closing, Interaction, OpenAudit, RawRequest, Refusal, Released, Requester, Role,
     },
     domain::{EnterpriseId, PurposeOfUse, RequestId},
 };
@@ -87,6 +87,20 @@ pub(super) async fn settle<T>(
             Err(error)
         }
     }
+}
+
+/// Lets somebody look at what is no patient's, such as the directory: any client, or one with a
+/// role. A refusal is audited.
+pub async fn admit(
+    exchange: &Exchange,
+    call: &Call,
+    interaction: Interaction,
+    role: Option<Role>,
+) -> Result<(), ExchangeError> {
+    let admitted = call.requester().and_then(|who| role.map_or(Ok(()), |role| who.may(role)));
+    let Err(refusal) = admitted else { return Ok(()) };
+    let audit = call.open(exchange, interaction, About::default()).await?;
+    settle(audit, Err(refusal.into())).await.map(Released::into_inner)
 }
 
 /// Audits a request that failed before a journey began, such as one whose body cannot be read.

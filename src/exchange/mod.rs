@@ -12,7 +12,9 @@ mod gather;
 mod link_records;
 mod local_word;
 mod locate_records;
+mod manage_members;
 mod match_patient;
+mod member_directory;
 mod merge_records;
 mod message_reader;
 mod messages_seen;
@@ -28,13 +30,14 @@ mod retrieve_record;
 mod search_patients;
 mod snapshots;
 mod take_message;
+mod watch_members;
 
 use std::sync::Arc;
 
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 
-pub use call::{Call, reject};
+pub use call::{Call, admit, reject};
 pub use change_identifier::change_identifier;
 pub use cross_reference::{CrossReference, CrossReferenceQuery, SourceIdentifier, cross_reference};
 pub use error::ExchangeError;
@@ -43,7 +46,9 @@ pub use gather::EverythingQuery;
 pub use link_records::{link_records, unlink_records};
 pub use local_word::Told;
 pub use locate_records::{FoundRecord, LocatedRecords, Whom, locate_records};
+pub use manage_members::{Manager, MemberDesk};
 pub use match_patient::{MatchQuery, Matched, MatchedPatient, match_patient};
+pub use member_directory::{DirectoryKind, DirectoryPage, MemberDirectory};
 pub use merge_records::merge_records;
 pub use message_reader::MessageReader;
 pub use messages_seen::MessagesSeen;
@@ -61,6 +66,7 @@ pub use search_patients::{
 };
 pub use snapshots::{Snapshot, SnapshotSettings, Snapshots};
 pub use take_message::{Taken, take_message};
+pub use watch_members::watch_members;
 
 use crate::{
     access::{AuditLog, Clients, ConsentBook},
@@ -98,6 +104,18 @@ pub struct Exchange {
     pub messages: MessagesSeen,
     /// One permit for each query that may be under way at members.
     pub queries: Semaphore,
+}
+
+impl Exchange {
+    /// What managing members leans on.
+    pub fn member_desk(&self) -> MemberDesk<'_> {
+        MemberDesk {
+            directory: &self.directory,
+            federation: &self.federation,
+            audit: &self.audit,
+            clock: &*self.clock,
+        }
+    }
 }
 
 /// What the exchange is called, and how much it takes on at once.

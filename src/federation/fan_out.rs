@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     io,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -19,10 +19,10 @@ use tokio::{
 use tracing::{Instrument as _, info, info_span, warn};
 
 use super::{
-    http::HttpTransport,
+    checkup::{Checkup, Probe, check, probe},
+    connection::{Connection, GatewayIdentity, Means},
+    health::{Figures, MemberHealth, Seen, error_budget_left},
     identity::IdentityJudge,
-    member_base::MemberBase,
-    member_client::MemberClient,
     outcome::{Fault, Identity, MemberOutcome, NotAsked, RecordAnswer, Status},
     query::{RecordQuery, Target},
     settings::FederationSettings,
@@ -30,10 +30,10 @@ use super::{
 };
 use crate::{
     access::Permit,
-    directory::{Directory, Member, Quirk, TlsVersion},
-    domain::{LocalId, MemberCode, RecordKey},
+    directory::{Directory, Member},
+    domain::{Clock, LocalId, MemberCode, RecordKey},
     matching::Model,
-    tls::{Credentials, MemberTls, TrustRoots, client_config, read_trust_roots},
+    tls::certificate_end,
 };
 
 /// CapabilityStatements kept at once; the largest networks have a few thousand members.
@@ -46,15 +46,6 @@ pub struct Federation {
     runtime: Mutex<Option<Runtime>>,
 }
 
-/// With what the gateway shows itself to members, and whom it trusts there.
-#[derive(Clone, Debug)]
-pub struct GatewayIdentity {
-    /// The gateway's certificate and key.
-    pub credentials: Credentials,
-    /// Authorities of members that have no trust anchor of their own.
-    pub authorities: TrustRoots,
-}
-
 /// Why the federation could not start.
 #[derive(Debug, Error)]
 pub enum FederationError {
@@ -65,22 +56,15 @@ pub enum FederationError {
 
 /// What all queries share.
 struct Exchange {
-    settings: FederationSettings,
+    settings: Arc<FederationSettings>,
+    means: Means,
     directory: Directory,
     judge: IdentityJudge,
     capabilities: CapabilityCache,
     identity: ArcSwap<GatewayIdentity>,
     connections: Mutex<HashMap<MemberCode, Arc<Connection>>>,
-    requests_in_all: Arc<Semaphore>,
-}
-
-/// The connection to one member, as the directory described it when it was made.
-struct Connection {
-    member: Member,
-    identity: Arc<GatewayIdentity>,
-    base: MemberBase,
-    quirks: Vec<Quirk>,
-    client: MemberClient<HttpTransport>,
+    figures: Mutex<HashMap<MemberCode, Arc<Figures>>>,
+    seen: Mutex<HashMap<MemberCode, Seen>>,
 }
 
 impl Federation {
@@ -90,6 +74,7 @@ impl Federation {
         directory: Directory,
         identity: GatewayIdentity,
         model: Arc<Model>,
+        clock: Arc<dyn Clock>,
     ) -> Result<Self, FederationError> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(settings.worker_threads.max(1))
@@ -101,11 +86,15 @@ impl Federation {
             .max_capacity(CAPABILITIES_MAX)
             .time_to_live(Duration::from_secs(settings.capability_ttl_s))
             .build();
+        let settings = Arc::new(settings);
+        let requests_in_all = Arc::new(Semaphore::new(settings.requests_in_all_max.max(2)));
         let exchange = Exchange {
-            requests_in_all: Arc::new(Semaphore::new(settings.requests_in_all_max.max(2))),
+            means: Means { settings: Arc::clone(&settings), clock, requests_in_all },
             judge: IdentityJudge::new(model),
             identity: ArcSwap::from_pointee(identity),
             connections: Mutex::default(),
+            figures: Mutex::default(),
+            seen: Mutex::default(),
             capabilities,
             directory,
             settings,
@@ -119,10 +108,15 @@ impl Federation {
         &self.exchange.settings
     }
 
+    /// How many tasks live on the runtime that talks to members: queries, and connections kept open.
+    pub fn tasks_alive(&self) -> usize {
+        self.handle.metrics().num_alive_tasks()
+    }
+
     /// How many requests to members are under way.
     pub fn requests_under_way(&self) -> usize {
         let places = self.exchange.settings.requests_in_all_max.max(2);
-        places - self.exchange.requests_in_all.available_permits()
+        places - self.exchange.means.requests_in_all.available_permits()
     }
 
     /// Shows another certificate from now on, and trusts other authorities: connections are made
@@ -172,7 +166,8 @@ impl Federation {
                 ));
                 continue;
             };
-            let deadline = Duration::from_millis(member.deadline_ms().into()).min(query.deadline);
+            let emergency = permit.purpose().is_emergency();
+            let deadline = self.exchange.patience(member, emergency).min(query.deadline);
             let code = target.member.clone();
             let span = info_span!("ask_member", member.id = %code);
             let visit = Arc::clone(&self.exchange).visit(
@@ -185,6 +180,47 @@ impl Federation {
             asked.asked.insert(task.id(), (code, name, local_ids));
         }
         asked
+    }
+
+    /// Walks through everything that an active member needs; nothing that it sends is kept or shown.
+    pub async fn check(&self, member: Member, patient: Option<LocalId>) -> Checkup {
+        let exchange = Arc::clone(&self.exchange);
+        let walk = async move {
+            let identity = exchange.identity.load_full();
+            check(&member, identity, &exchange.means, patient.as_ref()).await
+        };
+        self.handle.spawn(walk).await.unwrap_or_else(|_| Checkup::interrupted())
+    }
+
+    /// Looks at a member's certificate and at what it says it can do.
+    pub async fn probe(&self, member: Member) -> Probe {
+        let exchange = Arc::clone(&self.exchange);
+        let look = async move {
+            let identity = exchange.identity.load_full();
+            let found = probe(&member, identity, &exchange.means).await;
+            if let Some(told) = &found.capabilities {
+                let key = member.base().to_owned();
+                exchange.capabilities.insert(key, Arc::new(told.clone())).await;
+            }
+            let seen =
+                Seen { certificate_ends: found.certificate_ends, fault: found.fault.clone() };
+            lock(&exchange.seen).insert(member.code().clone(), seen);
+            found
+        };
+        self.handle.spawn(look).await.unwrap_or_default()
+    }
+
+    /// How every member is doing, in the order of their codes.
+    pub fn health(&self) -> Vec<MemberHealth> {
+        let roster = self.exchange.directory.roster();
+        roster.members().map(|member| self.exchange.health(member)).collect()
+    }
+
+    /// Days until the gateway's own certificate ends.
+    pub fn own_certificate_days_left(&self) -> Option<i64> {
+        let identity = self.exchange.identity.load();
+        let ends = certificate_end(identity.credentials.chain().first()?)?;
+        Some((ends - self.exchange.means.clock.now()).whole_days())
     }
 
     /// Stops the runtime, giving work under way so long to end. To be called outside of async
@@ -231,7 +267,52 @@ impl FanOut {
     }
 }
 
+fn lock<T>(kept: &Mutex<T>) -> MutexGuard<'_, T> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Exchange {
+    fn figures(&self, member: &MemberCode) -> Arc<Figures> {
+        Arc::clone(lock(&self.figures).entry(member.clone()).or_default())
+    }
+
+    /// How long a member is waited for, the query's own deadline aside.
+    fn patience(&self, member: &Member, emergency: bool) -> Duration {
+        let own = Duration::from_millis(member.deadline_ms().into());
+        let floor = Duration::from_millis(self.settings.adaptive_deadline_floor_ms);
+        let usual =
+            || self.figures(member.code()).patience(self.settings.adaptive_deadline_factor, floor);
+        // Otherwise completeness comes before speed.
+        emergency.then(usual).flatten().map_or(own, |usual| usual.min(own))
+    }
+
+    fn health(&self, member: &Member) -> MemberHealth {
+        let figures = self.figures(member.code());
+        let (requests, failures) = figures.last_hour();
+        let ms = |percent| Some(figures.latencies().quantile(percent)?.as_millis() as u64);
+        let connection = lock(&self.connections).get(member.code()).map(Arc::clone);
+        let seen = lock(&self.seen).get(member.code()).cloned();
+        let ends = seen.as_ref().and_then(|seen| seen.certificate_ends);
+        MemberHealth {
+            code: member.code().clone(),
+            status: member.status().to_string(),
+            requests,
+            failures,
+            error_budget_left: error_budget_left(
+                requests,
+                failures,
+                self.settings.objective_percent,
+            ),
+            p50_ms: ms(50),
+            p95_ms: ms(95),
+            p99_ms: ms(99),
+            circuit_open: connection.is_some_and(|connection| connection.client.circuit_open()),
+            emergency_deadline_ms: self.patience(member, true).as_millis() as u64,
+            certificate_days_left: ends.map(|ends| (ends - self.means.clock.now()).whole_days()),
+            fault: seen.and_then(|seen| seen.fault),
+        }
+    }
+
     /// Why a target is not asked. Takes out of the target what the permit does not allow.
     fn obstacle(
         &self,
@@ -282,7 +363,7 @@ impl Exchange {
             client: &connection.client,
             base: &connection.base,
             member: &connection.member,
-            quirks: &connection.quirks,
+            quirks: connection.member.quirks(),
             capabilities: &self.capabilities,
             judge: &self.judge,
             settings: &self.settings,
@@ -304,6 +385,10 @@ impl Exchange {
             elapsed: started.elapsed(),
             answers,
         };
+        // What failed at once says nothing of how long a whole answer takes.
+        if outcome.status().is_complete() || outcome.status() == Status::TimedOut {
+            self.figures(&outcome.member).visited(outcome.elapsed);
+        }
         report(&outcome);
         outcome
     }
@@ -319,7 +404,7 @@ impl Exchange {
         {
             return Some(Arc::clone(known));
         }
-        match Connection::new(member, identity, self) {
+        match Connection::new(member, identity, &self.means, self.figures(member.code())) {
             Ok(connection) => {
                 let connection = Arc::new(connection);
                 connections.insert(member.code().clone(), Arc::clone(&connection));
@@ -330,41 +415,6 @@ impl Exchange {
                 None
             }
         }
-    }
-}
-
-impl Connection {
-    fn new(
-        member: &Member,
-        identity: Arc<GatewayIdentity>,
-        exchange: &Exchange,
-    ) -> Result<Self, &'static str> {
-        let base = MemberBase::parse(member.base()).map_err(|_| "its FHIR base is not usable")?;
-        let authorities = match member.trust_anchor() {
-            Some(path) => {
-                read_trust_roots(path.as_ref()).map_err(|_| "its trust anchor is not readable")?
-            }
-            None => identity.authorities.clone(),
-        };
-        let versions = match member.tls_min() {
-            TlsVersion::Tls12 => MemberTls::Tls12OrLater,
-            TlsVersion::Tls13 => MemberTls::Tls13,
-        };
-        let tls = client_config(&identity.credentials, &authorities, versions)
-            .map_err(|_| "the gateway's certificate is not usable")?;
-        let requests_max = usize::from(member.limits().requests_max);
-        let transport = HttpTransport::new(tls, requests_max, &exchange.settings)
-            .map_err(|_| "no HTTP client can be made for it")?;
-        let quirks = [Quirk::NoEverything, Quirk::PostSearch, Quirk::NoCount, Quirk::NoSince];
-        let client = MemberClient::new(
-            member.code().clone(),
-            transport,
-            requests_max,
-            Arc::clone(&exchange.requests_in_all),
-            &exchange.settings,
-        );
-        let quirks = quirks.into_iter().filter(|quirk| member.has_quirk(*quirk)).collect();
-        Ok(Self { member: member.clone(), identity, base, quirks, client })
     }
 }
 

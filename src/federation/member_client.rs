@@ -14,8 +14,9 @@ use url::Url;
 
 use super::{
     breaker::Breaker,
+    health::Figures,
     outcome::{Cut, Fault, Refusal, Status},
-    retry::{Budget, Latencies, pause},
+    retry::{Budget, pause},
     settings::FederationSettings,
 };
 use crate::domain::MemberCode;
@@ -64,6 +65,8 @@ pub(super) enum TransportError {
     Tls,
     Broken,
     TooLarge,
+    /// No token was given to us.
+    LoginRefused,
 }
 
 /// Why a request came to nothing.
@@ -84,6 +87,15 @@ pub(super) enum AskFailure {
 impl AskError {
     pub(super) const fn fault(fault: Fault) -> Self {
         Self { cause: AskFailure::Fault(fault), http_status: None }
+    }
+
+    pub(super) fn of_transport(error: TransportError) -> Self {
+        let cause = match error {
+            TransportError::LoginRefused => AskFailure::Refused(Refusal::Login),
+            TransportError::TooLarge => AskFailure::TooLarge,
+            other => AskFailure::Fault(fault_of(other)),
+        };
+        Self { cause, http_status: None }
     }
 
     const fn deadline() -> Self {
@@ -125,7 +137,7 @@ pub(super) struct MemberClient<T> {
     requests_in_all: Arc<Semaphore>,
     retries: Budget,
     hedges: Budget,
-    latencies: Latencies,
+    figures: Arc<Figures>,
     request_timeout: Duration,
     retry_pause: Duration,
     attempts_max: u32,
@@ -147,11 +159,16 @@ impl<T: Transport> MemberClient<T> {
             requests_in_all,
             retries: Budget::full(settings.retry_budget_percent),
             hedges: Budget::empty(settings.hedge_budget_percent),
-            latencies: Latencies::default(),
+            figures: Arc::default(),
             request_timeout: settings.request_timeout(),
             retry_pause: settings.retry_pause(),
             attempts_max: settings.attempts_max.max(1),
         }
+    }
+
+    /// Counts into these figures, which outlive the connection.
+    pub(super) fn with_figures(self, figures: Arc<Figures>) -> Self {
+        Self { figures, ..self }
     }
 
     /// Asks until there is an answer of status 2xx, the patience is used up, or the deadline
@@ -221,7 +238,6 @@ impl<T: Transport> MemberClient<T> {
             }
             Ok(Ok(reply)) => {
                 attempt.succeeded();
-                self.latencies.record(took);
                 let label = if reply.status < 300 { "ok" } else { "refused" };
                 (Ok(reply), label)
             }
@@ -229,6 +245,10 @@ impl<T: Transport> MemberClient<T> {
                 attempt.succeeded();
                 let error = AskError { cause: AskFailure::TooLarge, http_status: None };
                 (Err(error), "too-large")
+            }
+            Ok(Err(TransportError::LoginRefused)) => {
+                attempt.succeeded();
+                (Err(AskError::of_transport(TransportError::LoginRefused)), "refused")
             }
             Ok(Err(error)) => {
                 attempt.failed();
@@ -241,6 +261,8 @@ impl<T: Transport> MemberClient<T> {
                 (Err(AskError::deadline()), "timed-out")
             }
         };
+        let failed = matches!(label, "server-error" | "broken" | "timed-out");
+        self.figures.count(failed, matches!(label, "ok" | "refused").then_some(took));
         counter!("tessera_member_requests_total", "member" => self.label(), "outcome" => label)
             .increment(1);
         histogram!("tessera_member_request_seconds", "member" => self.label())
@@ -268,7 +290,7 @@ impl<T: Transport> MemberClient<T> {
         until: Instant,
     ) -> Result<Reply, TransportError> {
         let mut first = pin!(self.transport.send(ask, bytes_max));
-        let Some(hedge_at) = self.latencies.p95().map(|p95| Instant::now() + p95) else {
+        let Some(hedge_at) = self.figures.latencies().p95().map(|p95| Instant::now() + p95) else {
             return first.await;
         };
         if hedge_at >= until {
@@ -289,6 +311,16 @@ impl<T: Transport> MemberClient<T> {
             result = &mut first => if is_good(&result) { result } else { second.await },
             result = &mut second => if is_good(&result) { result } else { first.await },
         }
+    }
+
+    /// Whether the member is left alone just now.
+    pub(super) fn circuit_open(&self) -> bool {
+        self.breaker.is_open()
+    }
+
+    /// What carries the requests.
+    pub(super) fn transport(&self) -> &T {
+        &self.transport
     }
 
     /// The member's code, for metrics.
@@ -319,7 +351,9 @@ fn fault_of(error: TransportError) -> Fault {
     match error {
         TransportError::Connect => Fault::Connect,
         TransportError::Tls => Fault::Tls,
-        TransportError::Broken | TransportError::TooLarge => Fault::Broken,
+        TransportError::Broken | TransportError::TooLarge | TransportError::LoginRefused => {
+            Fault::Broken
+        }
     }
 }
 

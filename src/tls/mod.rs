@@ -8,15 +8,17 @@ mod client;
 mod connection;
 mod credentials;
 mod faulty;
+mod handshake;
 pub mod pki;
 mod server;
 
 pub use client::{MemberTls, client_config};
-pub use connection::{ClientCertificate, remember_client_certificate};
+pub use connection::{ClientCertificate, ClientSocket, remember_client_certificate};
 pub use credentials::{
     Credentials, RevocationLists, TlsError, TrustRoots, read_revocation_lists, read_trust_roots,
 };
 pub use faulty::FaultyCredentials;
+pub use handshake::{HandshakeFault, SeenCertificate, certificate_end, shake_hands};
 pub use pki::{DevelopmentPki, PkiParties, mint_development_pki};
 pub use server::ServerTls;
 
