@@ -15,6 +15,7 @@ mod member_client;
 mod outcome;
 mod plan;
 mod query;
+mod read_alone;
 mod retry;
 mod settings;
 mod sieve;
