@@ -23,6 +23,8 @@ pub(super) enum ApiError {
     Invalid { place: &'static str, problem: &'static str },
     /// A parameter or combination that is understood and not served.
     NotSupported(&'static str),
+    /// A search of clinical resources that names no patient.
+    PatientRequired,
     /// The answer could only be FHIR JSON.
     NotAcceptable,
     /// The body must be FHIR JSON.
@@ -70,6 +72,11 @@ impl ApiError {
             Self::NotSupported(what) => {
                 (StatusCode::BAD_REQUEST, vec![error(IssueType::NotSupported, *what)])
             }
+            Self::PatientRequired => one(
+                StatusCode::BAD_REQUEST,
+                IssueType::Required,
+                "a search names its patient: patient=<id> or patient.identifier=system|value",
+            ),
             Self::NotAcceptable => one(
                 StatusCode::NOT_ACCEPTABLE,
                 IssueType::NotSupported,
@@ -164,6 +171,10 @@ fn of_exchange(failed: &ExchangeError) -> (StatusCode, Vec<Issue>) {
             one(StatusCode::UNPROCESSABLE_ENTITY, IssueType::Invalid, &text)
         }
         ExchangeError::Consent(_) => one(StatusCode::CONFLICT, IssueType::Conflict, &text),
+        ExchangeError::DocumentUnavailable => {
+            one(StatusCode::BAD_GATEWAY, IssueType::Transient, &text)
+        }
+        ExchangeError::DocumentDiffers => one(StatusCode::BAD_GATEWAY, IssueType::Exception, &text),
         ExchangeError::NoMemberAnswered(issues) => {
             let mut told = vec![error(IssueType::Timeout, text)];
             told.extend(issues.iter().cloned());
