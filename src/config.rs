@@ -304,6 +304,8 @@ impl Config {
         let remembered = self.exchange.messages_remembered_max;
         within("exchange.messages_remembered_max", remembered, 1, 10_000_000)?;
         self.mllp.check()?;
+        let document_bytes_max = self.exchange.document_bytes_max as u64;
+        within("exchange.document_bytes_max", document_bytes_max, 1 << 10, 256 << 20)?;
         within("audit.query_bytes_max", self.audit.query_bytes_max as u64, 1 << 10, 1 << 20)?;
         within("federation.probe_interval_s", self.federation.probe_interval_s, 0, 86_400)?;
         within("snapshots.ttl_s", self.snapshots.ttl_s, 1, 3_600)?;

@@ -72,6 +72,13 @@ impl Permit {
         self.members.get(member).unwrap_or(&self.others).as_ref()
     }
 
+    /// Whether nothing is withheld: no member excluded, nothing hidden by its label.
+    pub fn is_unrestricted(&self) -> bool {
+        self.members.values().chain([&self.others]).flatten().all(Restrictions::is_none)
+            && self.others.is_some()
+            && self.members.values().all(Option::is_some)
+    }
+
     /// Members whose data may not be shown. Never tell the requester who they are, nor that there
     /// are any: where somebody was treated is itself protected.
     pub fn excluded_members(&self) -> impl Iterator<Item = &MemberCode> {

@@ -2,7 +2,15 @@
 
 use serde_json::{Value, json};
 
-use crate::fhir::{FHIR_JSON, xml::FHIR_XML};
+use super::search_input::is_searched;
+use crate::{
+    fhir::{
+        FHIR_JSON,
+        search_parameters::{described_types, parameters_of},
+        xml::FHIR_XML,
+    },
+    record::REVERSE,
+};
 
 /// The CapabilityStatement (FHIR R4; `date` is when the gateway started, as a FHIR dateTime).
 pub(super) fn capability_statement(base_url: &str, exchange_name: &str, date: &str) -> Value {
@@ -27,24 +35,50 @@ pub(super) fn capability_statement(base_url: &str, exchange_name: &str, date: &s
                 }] }],
                 "description": "Mutual TLS 1.3. A client's certificate decides its roles and purposes of use; the header Purpose-Of-Use chooses among them."
             },
-            "resource": [
-                patient(base_url),
-                consent(),
-                definitions("OperationDefinition"),
-                definitions("SearchParameter"),
-                organization(),
-                endpoint(),
-                affiliation(),
-                readable(),
-            ],
+            "resource": resources(base_url),
         }]
+    })
+}
+
+fn resources(base_url: &str) -> Vec<Value> {
+    let mut all = vec![
+        patient(base_url),
+        consent(),
+        definitions("OperationDefinition"),
+        definitions("SearchParameter"),
+        organization(),
+        endpoint(),
+        affiliation(),
+    ];
+    all.extend(described_types().filter(|kind| is_searched(kind)).map(searched));
+    all.push(readable());
+    all
+}
+
+/// A type that is searched by patient over the whole exchange.
+fn searched(resource_type: &str) -> Value {
+    let own = parameters_of(resource_type).map(|known| (known.name, known.kind.code()));
+    let all = [("_id", "token"), ("_lastUpdated", "date")].into_iter().chain(own);
+    let parameters: Vec<Value> =
+        all.map(|(name, kind)| json!({ "name": name, "type": kind })).collect();
+    let includes = parameters_of(resource_type)
+        .filter(|known| known.kind.code() == "reference")
+        .map(|known| format!("{resource_type}:{}", known.name));
+    json!({
+        "type": resource_type,
+        "documentation": "Searched for one patient (patient, or patient.identifier), over all members.",
+        "interaction": [{ "code": "read" }, { "code": "search-type" }],
+        "versioning": "no-version",
+        "searchInclude": includes.collect::<Vec<String>>(),
+        "searchRevInclude": REVERSE,
+        "searchParam": parameters,
     })
 }
 
 fn patient(base_url: &str) -> Value {
     let operation =
         |name: &str, definition: &str| json!({ "name": name, "definition": definition });
-    let locate = format!("{base_url}/OperationDefinition/patient-locate-records");
+    let own = |id: &str| format!("{base_url}/OperationDefinition/{id}");
     json!({
         "type": "Patient",
         "interaction": [
@@ -62,11 +96,13 @@ fn patient(base_url: &str) -> Value {
         "operation": [
             operation("match", "http://hl7.org/fhir/OperationDefinition/Patient-match"),
             operation("everything", "http://hl7.org/fhir/OperationDefinition/Patient-everything"),
+            operation("summary", "http://hl7.org/fhir/uv/ips/OperationDefinition/summary"),
+            operation("ed-brief", &own("patient-ed-brief")),
             operation(
                 "ihe-pix",
                 "https://profiles.ihe.net/ITI/PIXm/OperationDefinition/IHE.PIXm.pix",
             ),
-            operation("locate-records", &locate),
+            operation("locate-records", &own("patient-locate-records")),
         ]
     })
 }

@@ -30,6 +30,8 @@ pub(super) enum ApiError {
     NotSupported(&'static str),
     /// The body is no FHIR XML.
     Xml(InvalidXml),
+    /// A search of clinical resources that names no patient.
+    PatientRequired,
     /// The answer could only be FHIR JSON or XML.
     NotAcceptable,
     /// The body must be FHIR JSON or XML.
@@ -88,6 +90,11 @@ impl ApiError {
             Self::Xml(invalid) => {
                 one(StatusCode::BAD_REQUEST, IssueType::Structure, &invalid.to_string())
             }
+            Self::PatientRequired => one(
+                StatusCode::BAD_REQUEST,
+                IssueType::Required,
+                "a search names its patient: patient=<id> or patient.identifier=system|value",
+            ),
             Self::NotAcceptable => one(
                 StatusCode::NOT_ACCEPTABLE,
                 IssueType::NotSupported,
@@ -188,6 +195,10 @@ fn of_exchange(failed: &ExchangeError) -> (StatusCode, Vec<Issue>) {
             one(StatusCode::UNPROCESSABLE_ENTITY, IssueType::Invalid, &text)
         }
         ExchangeError::Consent(_) => one(StatusCode::CONFLICT, IssueType::Conflict, &text),
+        ExchangeError::DocumentUnavailable => {
+            one(StatusCode::BAD_GATEWAY, IssueType::Transient, &text)
+        }
+        ExchangeError::DocumentDiffers => one(StatusCode::BAD_GATEWAY, IssueType::Exception, &text),
         ExchangeError::NoMemberAnswered(issues) => {
             let mut told = vec![error(IssueType::Timeout, text)];
             told.extend(issues.iter().cloned());

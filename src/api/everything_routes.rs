@@ -12,22 +12,18 @@ use super::{
     negotiate::{check_accept, check_content_type},
     patient_routes::enterprise_id,
     render::{fhir_json, instant},
+    search_input::{COUNT_MAX, OFFSET, SNAPSHOT},
     searchset::{Mode, Searchset},
 };
 use crate::{
     access::Interaction,
     domain::{EnterpriseId, PartialDate},
     exchange::{EverythingQuery, RetrievedRecord, next_page, read_resource, retrieve_record},
-    fhir::{Issue, IssueSeverity, IssueType, OperationOutcome, Resource},
+    fhir::{Issue, OperationOutcome, Resource},
 };
 
-/// Entries on one page where `_count` is given, at the most.
-const COUNT_MAX: usize = 1_000;
 /// Types that one query may name; FHIR R4 has 148.
 const TYPES_MAX: usize = 148;
-/// Where a page link says which snapshot and how far into it.
-const SNAPSHOT: &str = "_snapshot";
-const OFFSET: &str = "_offset";
 
 /// What was asked, as parameters of the URL or of a `Parameters` resource.
 #[derive(Debug, Default)]
@@ -97,7 +93,7 @@ async fn retrieve(
 }
 
 /// The path and query below the FHIR base, as they were asked for.
-fn fhir_path(caller: &Caller) -> String {
+pub(super) fn fhir_path(caller: &Caller) -> String {
     let raw = &caller.call().raw;
     let path = raw.path.strip_prefix("/fhir").unwrap_or(&raw.path);
     if raw.query_string.is_empty() {
@@ -147,22 +143,14 @@ fn render(
             ),
         );
     }
-    let outcome = OperationOutcome::new(statement(&snapshot.statement));
-    let json = serde_json::to_string(&outcome).expect("an outcome is plain data");
-    set.push(None, &json, Mode::Outcome);
+    set.push(None, &outcome_json(&snapshot.statement), Mode::Outcome);
     set.into_json()
 }
 
-/// The completeness statement. The last sentence stands in every answer, so that it betrays nothing.
-fn statement(issues: &[Issue]) -> Vec<Issue> {
-    let mut statement = issues.to_vec();
-    statement.push(Issue::new(
-        IssueSeverity::Information,
-        IssueType::Informational,
-        "Records may exist that are not shown: held outside this exchange, not yet linked, or \
-         withheld by law or by the patient's choice",
-    ));
-    statement
+/// The completeness statement as a resource.
+pub(super) fn outcome_json(issues: &[Issue]) -> String {
+    let outcome = OperationOutcome::new(issues.to_vec());
+    serde_json::to_string(&outcome).expect("an outcome is plain data")
 }
 
 /// `GET /fhir/{Type}/{member}.{id}`.

@@ -1,11 +1,13 @@
 //! FHIR R4 over HTTP: handlers parse, call one journey and render; they decide nothing.
 
 mod body;
+mod brief_routes;
 mod caller;
 mod capability;
 mod consent_routes;
 mod definitions;
 mod directory_routes;
+mod document_routes;
 mod error;
 mod everything_routes;
 mod identifier_routes;
@@ -17,6 +19,8 @@ mod patient_routes;
 mod patient_search;
 mod patient_search_routes;
 mod render;
+mod search_input;
+mod search_routes;
 mod searchset;
 mod xml;
 
@@ -105,6 +109,13 @@ pub fn routes(config: &mut web::ServiceConfig) {
                     .route(web::post().to(everything_routes::post_everything))
                     .default_service(web::to(method_not_allowed)),
             )
+            .service(operation("/Patient/{id}/$ed-brief", brief_routes::ed_brief))
+            .service(operation("/Patient/{id}/$summary", brief_routes::summary))
+            .service(
+                web::resource("/Binary/{id}")
+                    .route(web::get().to(document_routes::get_binary))
+                    .default_service(web::to(method_not_allowed)),
+            )
             .service(
                 web::resource("/Consent/{id}")
                     .route(web::get().to(everything_routes::get_consent))
@@ -120,6 +131,16 @@ pub fn routes(config: &mut web::ServiceConfig) {
             .service(
                 web::resource("/{type:OperationDefinition|SearchParameter}/{id}")
                     .route(web::get().to(definitions::get_definition))
+                    .default_service(web::to(method_not_allowed)),
+            )
+            .service(
+                web::resource("/{type:[A-Z][A-Za-z]*}")
+                    .route(web::get().to(search_routes::get_search))
+                    .default_service(web::to(method_not_allowed)),
+            )
+            .service(
+                web::resource("/{type:[A-Z][A-Za-z]*}/_search")
+                    .route(web::post().to(search_routes::post_search))
                     .default_service(web::to(method_not_allowed)),
             )
             .service(

@@ -69,6 +69,32 @@ pub(super) fn check_accept(request: &HttpRequest) -> Result<(), ApiError> {
     answer_format(request).map(|_| ()).ok_or(ApiError::NotAcceptable)
 }
 
+/// Whether a `Binary` is asked for as a FHIR resource rather than as its bytes.
+pub(super) fn wants_fhir(request: &HttpRequest) -> bool {
+    if let Some(format) = query_value(request.query_string(), "_format") {
+        return Format::named(format.split(';').next().unwrap_or_default().trim()).is_some();
+    }
+    let accept = request.headers().get(header::ACCEPT).and_then(|told| told.to_str().ok());
+    accept.is_some_and(|accept| {
+        accept.split(',').any(|range| {
+            let media = range.split(';').next().unwrap_or_default().trim();
+            [FHIR_JSON, FHIR_XML].iter().any(|fhir| media.eq_ignore_ascii_case(fhir))
+        })
+    })
+}
+
+/// Whether plain text is asked for, where an operation has it: by `_format`, or in `Accept` before
+/// anything else.
+pub(super) fn wants_text(request: &HttpRequest) -> bool {
+    const TEXT: &str = "text/plain";
+    if let Some(format) = query_value(request.query_string(), "_format") {
+        return format.eq_ignore_ascii_case(TEXT);
+    }
+    let accept = request.headers().get(header::ACCEPT).and_then(|told| told.to_str().ok());
+    let first = accept.and_then(|accept| accept.split([',', ';']).next()).unwrap_or_default();
+    first.trim().eq_ignore_ascii_case(TEXT)
+}
+
 /// Refuses a body that does not claim to be FHIR; that of XML is JSON by now.
 pub(super) fn check_content_type(request: &HttpRequest) -> Result<(), ApiError> {
     let format = Format::named(content_type(request)).filter(|format| !format.is_xml);

@@ -67,6 +67,12 @@ pub enum ExchangeError {
     /// The Consent could not be kept.
     #[error(transparent)]
     Consent(ConsentError),
+    /// The bytes of a document could not be had, or are too many.
+    #[error("the member did not give the document")]
+    DocumentUnavailable,
+    /// The bytes of a document are not those that its description tells.
+    #[error("what the member gave is not the document described: its size, hash or type differ")]
+    DocumentDiffers,
     /// Every member that holds records failed.
     #[error("no member that holds records answered")]
     NoMemberAnswered(Vec<Issue>),
@@ -153,6 +159,8 @@ pub(super) fn rejected(error: &ExchangeError) -> Closing {
         ExchangeError::NotSupported(what) => Closing::Rejected(what),
         ExchangeError::InvalidConsent(_) => Closing::Rejected("Consent cannot be read"),
         ExchangeError::Consent(_) => Closing::Failed("Consent could not be kept"),
+        ExchangeError::DocumentUnavailable => Closing::Failed("document not given"),
+        ExchangeError::DocumentDiffers => Closing::Failed("document differs from its description"),
         ExchangeError::NoMemberAnswered(_) => Closing::Failed("no member answered"),
         ExchangeError::Busy => Closing::Failed("too many queries under way"),
         ExchangeError::Local(_) => Closing::Rejected("a local merge, link or end that cannot be"),

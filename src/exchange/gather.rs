@@ -50,15 +50,8 @@ pub(super) async fn gather(
     let targets = targets(&exchange.index.locate(&permit).await?);
     // Whoever is asked learns that the patient is asked for, so the question is on record first.
     audit.begun().await?;
-    let sought = RecordQuery {
-        types: query.types,
-        since: query.since,
-        start: query.start,
-        end: query.end,
-        deadline: exchange.federation.settings().deadline(permit.purpose().is_emergency()),
-    };
     let roster = exchange.directory.roster();
-    let mut asked = exchange.federation.start(&permit, targets, sought);
+    let mut asked = exchange.federation.start(&permit, targets, sought(exchange, &permit, query));
     let mut heard = Vec::new();
     while let Some(outcome) = asked.next().await {
         heard.push(Heard::of(&permit, &roster, outcome));
@@ -71,6 +64,44 @@ pub(super) async fn gather(
     }
     let snapshot = put_together(exchange, &permit, view, heard).await?;
     Ok((permit, snapshot))
+}
+
+/// Asks one member alone, and rewrites what it answers: a record without the others' word.
+pub(super) async fn gather_at(
+    exchange: &Exchange,
+    permit: &Permit,
+    member: &MemberCode,
+    query: EverythingQuery,
+) -> Result<MergedRecord, ExchangeError> {
+    let mut targets = targets(&exchange.index.locate(permit).await?);
+    targets.retain(|target| target.member == *member);
+    let roster = exchange.directory.roster();
+    let mut asked = exchange.federation.start(permit, targets, sought(exchange, permit, query));
+    let mut taken = Vec::new();
+    while let Some(outcome) = asked.next().await {
+        taken.extend(Heard::of(permit, &roster, outcome).taking.await);
+    }
+    let context = context(exchange, permit);
+    spawn_blocking(move || merge_taken_in(&context, taken)).await.or_else(ended)
+}
+
+fn sought(exchange: &Exchange, permit: &Permit, query: EverythingQuery) -> RecordQuery {
+    RecordQuery {
+        types: query.types,
+        since: query.since,
+        start: query.start,
+        end: query.end,
+        deadline: exchange.federation.settings().deadline(permit.purpose().is_emergency()),
+    }
+}
+
+fn context(exchange: &Exchange, permit: &Permit) -> MergeContext {
+    MergeContext {
+        person: permit.person(),
+        recorded: permit.decided_at(),
+        exchange_name: exchange.settings.name.clone(),
+        exchange_id: exchange.settings.organization.clone(),
+    }
 }
 
 /// What came of asking a member; its answer is being taken in while others are waited for.
@@ -171,16 +202,12 @@ async fn put_together(
             statement.push(Issue::new(IssueSeverity::Warning, IssueType::Exception, text));
         }
     }
-    let context = MergeContext {
-        person: permit.person(),
-        recorded: permit.decided_at(),
-        exchange_name: exchange.settings.name.clone(),
-        exchange_id: exchange.settings.organization.clone(),
-    };
+    let context = context(exchange, permit);
     // Thousands of resources take milliseconds, in which a worker serves many other requests.
     let merging = spawn_blocking(move || merge_taken_in(&context, taken));
     let record = merging.await.or_else(ended)?;
     statement.extend(accounts(&record));
+    statement.push(reservation());
     Ok(Snapshot::new(permit, view, record, statement, complete))
 }
 
@@ -190,6 +217,16 @@ pub(super) fn ended<T>(error: JoinError) -> Result<T, ExchangeError> {
         Ok(panic) => std::panic::resume_unwind(panic),
         Err(_) => Err(ExchangeError::Busy),
     }
+}
+
+/// What may lie beyond any answer. It stands in every one, so that it betrays nothing.
+pub fn reservation() -> Issue {
+    Issue::new(
+        IssueSeverity::Information,
+        IssueType::Informational,
+        "Records may exist that are not shown: held outside this exchange, not yet linked, or \
+         withheld by law or by the patient's choice",
+    )
 }
 
 /// The sum of the record, so that nothing can be lost in silence, and what was odd about it.

@@ -4,6 +4,7 @@
 //! Every journey opens its audit before anything else, and gives its answer as
 //! [`Released`](crate::access::Released): proof that what it discloses is on durable record.
 
+mod brief_record;
 mod call;
 mod change_identifier;
 mod cross_reference;
@@ -19,6 +20,7 @@ mod merge_records;
 mod message_reader;
 mod messages_seen;
 mod patient_view;
+mod read_document;
 mod read_patient;
 mod read_resource;
 mod record_consent;
@@ -28,7 +30,9 @@ mod release_policy;
 mod retire_record;
 mod retrieve_record;
 mod search_patients;
+mod search_record;
 mod snapshots;
+mod summarize_record;
 mod take_message;
 mod watch_members;
 
@@ -37,12 +41,13 @@ use std::sync::Arc;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 
+pub use brief_record::{BriefedRecord, brief_record};
 pub use call::{Call, admit, reject};
 pub use change_identifier::change_identifier;
 pub use cross_reference::{CrossReference, CrossReferenceQuery, SourceIdentifier, cross_reference};
 pub use error::ExchangeError;
 use error::rejected;
-pub use gather::EverythingQuery;
+pub use gather::{EverythingQuery, reservation};
 pub use link_records::{link_records, unlink_records};
 pub use local_word::Told;
 pub use locate_records::{FoundRecord, LocatedRecords, Whom, locate_records};
@@ -53,6 +58,7 @@ pub use merge_records::merge_records;
 pub use message_reader::MessageReader;
 pub use messages_seen::MessagesSeen;
 pub use patient_view::PatientView;
+pub use read_document::{DocumentContent, read_document};
 pub use read_patient::read_patient;
 pub use read_resource::read_resource;
 pub use record_consent::record_consent;
@@ -64,7 +70,11 @@ pub use retrieve_record::{RetrievedRecord, next_page, retrieve_record};
 pub use search_patients::{
     FoundPatients, PatientPage, PatientSearch, Searches, next_patients, search_patients,
 };
-pub use snapshots::{Snapshot, SnapshotSettings, Snapshots};
+pub use search_record::{
+    FoundResources, RecordSearch, SoughtPatient, next_page_of_search, search_record,
+};
+pub use snapshots::{Selection, Snapshot, SnapshotSettings, Snapshots};
+pub use summarize_record::summarize_record;
 pub use take_message::{Taken, take_message};
 pub use watch_members::watch_members;
 
@@ -134,6 +144,8 @@ pub struct ExchangeSettings {
     pub search_persons_max: usize,
     /// HL7 v2 messages that are known again when they are sent again.
     pub messages_remembered_max: u64,
+    /// The most bytes of one document that are read through to its member.
+    pub document_bytes_max: usize,
 }
 
 impl Default for ExchangeSettings {
@@ -145,6 +157,7 @@ impl Default for ExchangeSettings {
             release_policy: ReleasePolicy::Probabilistic,
             search_persons_max: 10_000,
             messages_remembered_max: 100_000,
+            document_bytes_max: 32 << 20,
         }
     }
 }

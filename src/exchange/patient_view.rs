@@ -93,6 +93,11 @@ impl PatientView {
 
     /// The person as a FHIR R4 `Patient`: the golden view, and a `seealso` link to each source record.
     pub fn to_json(&self) -> String {
+        self.to_value().to_string()
+    }
+
+    /// The same, taken apart.
+    pub fn to_value(&self) -> Value {
         let mut patient = demographics_to_patient(&self.demographics);
         patient.insert("id".into(), self.person.to_string().into());
         let updated = self.updated.format(&Rfc3339).expect("the year has four digits");
@@ -112,7 +117,7 @@ impl PatientView {
         if !self.sources.is_empty() {
             patient.insert("link".into(), self.sources.iter().map(Source::link).collect());
         }
-        Value::Object(patient).to_string()
+        Value::Object(patient)
     }
 }
 

@@ -14,8 +14,8 @@ use super::PatientView;
 use crate::{
     access::{Permit, Restrictions},
     domain::{EnterpriseId, MemberCode, PurposeOfUse, RecordKey},
-    fhir::Issue,
-    record::MergedRecord,
+    fhir::{Issue, Resource},
+    record::{MergedRecord, Selecting},
 };
 
 /// How long and how much of what was shown is kept for its next page and for reads by id.
@@ -46,9 +46,23 @@ pub struct Snapshot {
     pub statement: Vec<Issue>,
     /// Whether every member that was asked answered in full.
     pub complete: bool,
+    /// Whether the permit behind it withheld nothing.
+    pub unrestricted: bool,
     /// When it was put together.
     pub taken: OffsetDateTime,
+    /// Where it answers a search: what was selected.
+    pub selection: Option<Selection>,
+    /// Gateway ids of the Binary resources that its documents lead to.
+    binaries: Vec<String>,
     allowed: Allowed,
+}
+
+/// What a search selected of a record.
+pub struct Selection {
+    /// What was asked.
+    pub selecting: Selecting,
+    /// The matches, as places among the record's originals.
+    pub places: Vec<u32>,
 }
 
 /// What the permit behind a snapshot allowed; another permit may not see what this one saw.
@@ -87,11 +101,14 @@ impl Snapshot {
         Self {
             person: permit.person(),
             view,
-            record,
             statement,
             complete,
+            unrestricted: permit.is_unrestricted(),
             taken: permit.decided_at(),
+            selection: None,
+            binaries: binaries(&record),
             allowed: Allowed::of(permit),
+            record,
         }
     }
 
@@ -145,16 +162,20 @@ impl Seen {
 
     fn note(&self, token: Uuid, snapshot: &Snapshot) {
         let mut last = self.last();
-        for place in snapshot.places() {
-            last.insert(self.hash(place.0, place.1), token);
+        for (kind, id) in snapshot.places() {
+            last.insert(self.hash(kind, id), token);
+        }
+        for id in &snapshot.binaries {
+            last.insert(self.hash("Binary", id), token);
         }
     }
 
     /// Forgets what nobody has seen since.
     fn forget(&self, token: Uuid, snapshot: &Snapshot) {
         let mut last = self.last();
-        for place in snapshot.places() {
-            let hash = self.hash(place.0, place.1);
+        let binaries = snapshot.binaries.iter().map(|id| ("Binary", id.as_str()));
+        for (kind, id) in snapshot.places().chain(binaries) {
+            let hash = self.hash(kind, id);
             if last.get(&hash) == Some(&token) {
                 last.remove(&hash);
             }
@@ -194,9 +215,32 @@ impl Snapshots {
         self.by_token.get(&token)
     }
 
+    /// The latest snapshot with a document that leads to this Binary.
+    pub(super) fn describing(&self, binary_id: &str) -> Option<Arc<Snapshot>> {
+        self.holding("Binary", binary_id)
+    }
+
     /// The latest snapshot that holds this resource.
     pub(super) fn holding(&self, resource_type: &str, id: &str) -> Option<Arc<Snapshot>> {
         let token = *self.seen.last().get(&self.seen.hash(resource_type, id))?;
         self.by_token.get(&token)
     }
+}
+
+/// Types whose attachments may stand on the member's server as Binary.
+const WITH_ATTACHMENTS: [&str; 4] = ["Consent", "DiagnosticReport", "DocumentReference", "Media"];
+
+fn binaries(record: &MergedRecord) -> Vec<String> {
+    let documents = WITH_ATTACHMENTS.iter().flat_map(|kind| record.of_type(kind));
+    let mut found = Vec::new();
+    for document in documents.filter(|document| document.json.contains("\"Binary/")) {
+        let Ok(resource) = Resource::parse(document.json.as_bytes()) else { continue };
+        found.extend(
+            resource
+                .links()
+                .filter(|link| link.is_attachment())
+                .filter_map(|link| Some(link.text()?.strip_prefix("Binary/")?.to_owned())),
+        );
+    }
+    found
 }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use metrics::{counter, histogram};
 use thiserror::Error;
 use tokio::{
@@ -23,6 +24,8 @@ use super::{
     connection::{Connection, GatewayIdentity, Means},
     health::{Figures, MemberHealth, Seen, error_budget_left},
     identity::IdentityJudge,
+    member_base::MemberBase,
+    member_client::{Ask, AskError},
     outcome::{Fault, Identity, MemberOutcome, NotAsked, RecordAnswer, Status},
     query::{RecordQuery, Target},
     settings::FederationSettings,
@@ -223,6 +226,29 @@ impl Federation {
         Some((ends - self.exchange.means.clock.now()).whole_days())
     }
 
+    /// The runtime that talks to members.
+    pub(super) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// The way to one member that may be asked; `None` where there is none.
+    pub(super) fn asking(&self, member: &MemberCode) -> Option<Asking> {
+        let roster = self.exchange.directory.roster();
+        let member = roster.member(member).filter(|member| member.status().is_asked())?;
+        self.exchange.connection(member).map(Asking)
+    }
+
+    /// The FHIR base of a member, as its references spell it.
+    pub(super) fn base_of(&self, member: &MemberCode) -> Option<String> {
+        self.asking(member).map(|asking| asking.base().as_str().to_owned())
+    }
+
+    /// The longest page that is read of a member.
+    pub(super) fn page_bytes_max(&self, member: &MemberCode) -> Option<usize> {
+        let roster = self.exchange.directory.roster();
+        roster.member(member).map(|member| member.limits().page_bytes_max as usize)
+    }
+
     /// Stops the runtime, giving work under way so long to end. To be called outside of async
     /// code; what is still asked then becomes an outcome.
     pub fn shutdown(&self, patience: Duration) {
@@ -239,6 +265,24 @@ impl Drop for Federation {
         if let Some(runtime) = runtime {
             runtime.shutdown_background();
         }
+    }
+}
+
+/// A member that may be asked for one thing.
+pub(super) struct Asking(Arc<Connection>);
+
+impl Asking {
+    pub(super) fn base(&self) -> &MemberBase {
+        &self.0.base
+    }
+
+    pub(super) async fn ask(
+        &self,
+        ask: &Ask,
+        bytes_max: usize,
+        deadline: Instant,
+    ) -> Result<Bytes, AskError> {
+        self.0.client.ask(ask, bytes_max, deadline).await
     }
 }
 

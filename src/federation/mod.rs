@@ -19,6 +19,7 @@ mod member_client;
 mod outcome;
 mod plan;
 mod query;
+mod read_alone;
 mod retry;
 mod settings;
 mod sieve;

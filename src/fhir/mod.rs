@@ -5,6 +5,8 @@
 //! about. Unknown elements and decimals so survive as the source wrote them (`3.10` stays `3.10`).
 
 pub mod bundle;
+pub mod code_system;
+mod criteria;
 pub mod dates;
 pub mod element;
 pub mod outcome;
@@ -13,14 +15,17 @@ pub mod patient;
 pub mod reference;
 mod resource;
 pub mod search;
+pub mod search_parameters;
 pub mod subject;
 pub mod xml;
 
 pub use bundle::Bundle;
+pub use criteria::{Criteria, Verdict};
 pub use element::{Element, Head};
 pub use outcome::{Issue, IssueSeverity, IssueType, OperationOutcome};
 pub use reference::Reference;
 pub use resource::{InvalidResource, Link, NESTING_MAX, Resource, check_nesting};
+pub use search::{InvalidSearch, Modifier, SearchParameter, SearchQuery, TokenSystem};
 
 /// The media type of FHIR JSON.
 pub const FHIR_JSON: &str = "application/fhir+json";

@@ -73,6 +73,19 @@ impl Issue {
         self
     }
 
+    /// Whether it tells of something that the reader does not get to see.
+    pub fn is_gap(&self) -> bool {
+        self.severity != IssueSeverity::Information || self.code != IssueType::Informational
+    }
+
+    /// What it says to a reader.
+    pub fn in_words(&self) -> String {
+        let details = self.details.as_ref().map(|details| details.text.clone());
+        details
+            .or_else(|| self.diagnostics.clone())
+            .unwrap_or_else(|| format!("{:?}", self.code).to_lowercase())
+    }
+
     /// Adds the FHIRPath of the element at fault.
     #[must_use]
     pub fn at(mut self, expression: impl Into<String>) -> Self {

@@ -134,11 +134,42 @@ impl MergedRecord {
 
     /// One of them by type and gateway id.
     pub fn original(&self, resource_type: &str, gateway_id: &str) -> Option<&Original> {
+        let place = self.place(resource_type, gateway_id)?;
+        self.originals.get(place as usize)
+    }
+
+    /// Those of one type, by gateway id.
+    pub fn of_type(&self, resource_type: &str) -> &[Original] {
+        let start = self.originals.partition_point(|one| &*one.resource_type < resource_type);
+        let end = self.originals.partition_point(|one| &*one.resource_type <= resource_type);
+        self.originals.get(start..end).unwrap_or_default()
+    }
+
+    /// The place of one of them among the originals.
+    pub(super) fn place(&self, resource_type: &str, gateway_id: &str) -> Option<u32> {
         let key = (resource_type, gateway_id);
         let found = self.originals.binary_search_by(|original| {
             (&*original.resource_type, &*original.gateway_id).cmp(&key)
         });
-        found.ok().and_then(|place| self.originals.get(place))
+        found.ok().map(|place| place as u32)
+    }
+
+    /// The tellings of each fact of a type, the one that is shown for it first: places among the
+    /// originals.
+    pub(super) fn tellings_of(&self, resource_type: &str) -> impl Iterator<Item = Vec<u32>> {
+        let start = self.originals.partition_point(|one| &*one.resource_type < resource_type);
+        let end = self.originals.partition_point(|one| &*one.resource_type <= resource_type);
+        let here = start as u32..end as u32;
+        let of_type = here.clone();
+        let grouped = self
+            .groups
+            .iter()
+            .filter(move |group| group.first().is_some_and(|first| of_type.contains(first)))
+            .cloned();
+        let single = here.filter(|place| {
+            self.originals.get(*place as usize).is_some_and(|one| one.role == Role::Single)
+        });
+        single.map(|place| vec![place]).chain(grouped)
     }
 
     /// Groups of resources that tell one fact, the representative first.

@@ -6,6 +6,7 @@
 //! shown. The result is a function of the set of resources: the order of arrival, and how a
 //! member's answer was split, change no byte of it. `docs/record.md` states the rules.
 
+mod brief;
 mod conflict;
 mod facts;
 mod gateway_id;
@@ -17,17 +18,22 @@ mod redact;
 mod representative;
 mod rewrite;
 mod same_fact;
+mod select;
+mod summary;
 mod targets;
 
 use std::fmt;
 
 use time::OffsetDateTime;
 
+pub use brief::{Brief, BriefInput, Line, Section, Tone};
 pub use conflict::{Conflict, ConflictKind, Danger};
 pub use gateway_id::{gateway_id, is_hashed};
 pub use intake::TakenIn;
 pub use merged::{Count, Entry, IdMapping, MergedRecord, Original, OwnResource, Role};
 pub use redact::releases;
+pub use select::{Include, Included, REVERSE, Selected, Selecting, SortBy, SortKey};
+pub use summary::{SummaryInput, summary};
 use targets::Targets;
 
 use crate::{

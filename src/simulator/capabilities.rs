@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 
-use super::{data::MemberData, parameters::parameters_of, search::WITH_MEDICATION};
+use super::{
+    data::MemberData,
+    search::{WITH_MEDICATION, served_parameters},
+};
 
 /// FHIR R4 `CapabilityStatement` of kind `instance`.
 pub(super) fn capability_statement(data: &MemberData, base: &str, everything: bool) -> Value {
@@ -34,7 +37,7 @@ pub(super) fn capability_statement(data: &MemberData, base: &str, everything: bo
 
 fn served(resource_type: &str, everything: bool) -> Value {
     let common = [("_id", "token"), ("_lastUpdated", "date")];
-    let own = parameters_of(resource_type).map(|own| (own.name, own.kind.code()));
+    let own = served_parameters(resource_type).map(|own| (own.name, own.kind.code()));
     let parameters: Vec<_> = common
         .into_iter()
         .chain(own)

@@ -11,10 +11,15 @@ use serde_json::Value;
 use thiserror::Error;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::parameters::{ReadValue, parameters_of, served_types};
+use super::search::served_parameters;
 use crate::{
     domain::MemberCode,
-    fhir::{InvalidResource, Reference, Resource, dates::TimeRange, subject::subject_references},
+    fhir::{
+        Head, InvalidResource, Reference, Resource,
+        dates::TimeRange,
+        search_parameters::{ReadValue, described_types, fold},
+        subject::subject_references,
+    },
 };
 
 /// All resources of one member, indexed. Nothing changes after it is made.
@@ -185,7 +190,7 @@ impl MemberData {
     /// The types that can be read and searched here.
     pub(super) fn served_types(&self) -> BTreeSet<&str> {
         let here = self.by_type.keys().map(AsRef::as_ref);
-        served_types().map(|kind| -> &str { kind }).chain(here).collect()
+        described_types().map(|kind| -> &str { kind }).chain(here).collect()
     }
 
     fn empty(code: MemberCode, loaded_at: OffsetDateTime) -> Self {
@@ -231,7 +236,7 @@ impl MemberData {
         loading.references.push(references);
         self.by_type.entry(Arc::clone(&kind)).or_default().push(no);
 
-        let values = index_values(&kind, &value, loading);
+        let values = index_values(&kind, resource.head(), loading);
         if &*kind == "Patient" {
             for code in values.iter().filter_map(identifier_value) {
                 let known = self.patients_by_identifier.entry(Arc::clone(code)).or_default();
@@ -332,32 +337,28 @@ impl Loading {
 
 fn index_values(
     resource_type: &str,
-    value: &Value,
+    resource: Head<'_>,
     loading: &mut Loading,
 ) -> Vec<(&'static str, IndexedValue)> {
     let mut values = Vec::new();
-    for parameter in parameters_of(resource_type) {
-        for read in parameter.read(value) {
+    for parameter in served_parameters(resource_type) {
+        for read in parameter.read(resource) {
             let indexed = match read {
                 ReadValue::Token { system, code } => IndexedValue::Token {
-                    system: system.map(|system| loading.intern(system)),
-                    code: loading.intern(code),
+                    system: system.map(|system| loading.intern(&system)),
+                    code: loading.intern(&code),
                 },
                 ReadValue::Date(date) => IndexedValue::Date(date),
                 ReadValue::Text(text) => IndexedValue::Text {
-                    folded: loading.intern(&fold(text)),
-                    exact: loading.intern(text),
+                    folded: loading.intern(&fold(&text)),
+                    exact: loading.intern(&text),
                 },
+                ReadValue::Reference(_) => continue,
             };
             values.push((parameter.name, indexed));
         }
     }
     values
-}
-
-/// Without case and accents, as string parameters compare.
-pub(super) fn fold(text: &str) -> String {
-    any_ascii::any_ascii(text).to_ascii_lowercase()
 }
 
 fn identifier_value<'a>((name, value): &'a (&'static str, IndexedValue)) -> Option<&'a Arc<str>> {

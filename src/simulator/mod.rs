@@ -11,7 +11,6 @@ mod data;
 mod everything;
 mod faults;
 mod pages;
-mod parameters;
 mod running;
 mod search;
 mod server;

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use super::{
     answer::Refusal,
-    data::{IndexedValue, MemberData, Record, RecordNo, fold},
+    data::{IndexedValue, MemberData, Record, RecordNo},
     faults::{CompartmentFault, Faults, IdentifierFault},
-    parameters::{Parameter, ParameterKind, parameter},
 };
 use crate::fhir::{
     Reference,
     dates::{DateCriterion, TimeRange},
     search::{InvalidSearch, Modifier, SearchParameter, SearchQuery, Token},
+    search_parameters::{Parameter, ParameterKind, fold, parameters_of},
 };
 
 /// What to do with parameters that are not known (`Prefer: handling=`).
@@ -51,6 +51,16 @@ enum Include {
 /// Types whose medication may be a reference.
 pub(super) const WITH_MEDICATION: &[&str] =
     &["MedicationAdministration", "MedicationDispense", "MedicationRequest", "MedicationStatement"];
+
+/// The parameters that this server has: references to others than the patient it leaves out.
+pub(super) fn served_parameters(resource_type: &str) -> impl Iterator<Item = Parameter> + use<> {
+    parameters_of(resource_type)
+        .filter(|known| !matches!(known.kind, ParameterKind::Reference { .. }))
+}
+
+fn served_parameter(resource_type: &str, name: &str) -> Option<Parameter> {
+    served_parameters(resource_type).find(|known| known.name == name)
+}
 
 /// All of these a resource must meet.
 #[derive(Debug)]
@@ -259,7 +269,7 @@ fn understand_one(
             told.plain()?;
             Test::LastUpdated(dates(told)?)
         }
-        name => match parameter(resource_type, name) {
+        name => match served_parameter(resource_type, name) {
             None => return Ok(Understood::Unknown),
             Some(_) if told.modifier() == Some(&Modifier::Missing) => missing(told)?,
             Some(Parameter { kind: ParameterKind::Patient, .. }) => patients(data, told, base)?,
@@ -269,6 +279,9 @@ fn understand_one(
                 Test::Date(dates(told)?)
             }
             Some(Parameter { kind: ParameterKind::Text, .. }) => texts(told)?,
+            Some(Parameter { kind: ParameterKind::Reference { .. }, .. }) => {
+                return Ok(Understood::Unknown);
+            }
         },
     };
     Ok(Understood::Criterion(test))

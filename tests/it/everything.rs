@@ -73,24 +73,6 @@ async fn a_fact_told_twice_is_shown_once_and_its_originals_can_be_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_not_shown_cannot_be_read_by_id() {
-    let (_world, ed, person) = everybody().await;
-    ed.get("Condition/anne.ruth-diabetes").await.refuses(404, "not-found", "");
-    ed.everything(&person).await;
-    assert_eq!(ed.get("Condition/anne.ruth-diabetes").await.status, 200);
-    for path in [
-        "Condition/anne.max-diabetes",
-        "Condition/anne.none",
-        "Condition/nobody.ruth-diabetes",
-        "Observation/anne.ruth-diabetes",
-        "Patient/anne.max",
-        "Consent/anne.c1",
-    ] {
-        ed.get(path).await.refuses(404, "not-found", "");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn nobody_has_an_unknown_id() {
     let (_world, ed, _) = everybody().await;
     for id in ["0190a1b2-0000-7000-8000-000000000001", "ruth", "1"] {

@@ -189,6 +189,11 @@ fn immunization(patient: &str) -> Value {
     )
 }
 
+/// A resource of another type about a patient.
+pub(crate) fn told_about(kind: &str, patient: &str, name: &str, told: Value) -> Value {
+    about(kind, patient, name, told)
+}
+
 /// A visit in 2022.
 fn encounter(patient: &str) -> Value {
     about(

@@ -456,6 +456,11 @@ impl Client {
         Answer::read(request.send().await.expect("the gateway answers")).await
     }
 
+    /// As [`Self::send`], of a request whose headers were changed.
+    pub(crate) async fn execute(&self, request: reqwest::Request) -> Answer {
+        Answer::read(self.http.execute(request).await.expect("the gateway answers")).await
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send(self.request(Method::GET, path)).await
     }

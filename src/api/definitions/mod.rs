@@ -14,7 +14,8 @@ use super::{
 };
 
 /// Type, id and content; `{base}` stands for the FHIR base.
-const DEFINITIONS: [(&str, &str, &str); 2] = [
+const DEFINITIONS: [(&str, &str, &str); 3] = [
+    ("OperationDefinition", "patient-ed-brief", include_str!("patient-ed-brief.json")),
     ("OperationDefinition", "patient-locate-records", include_str!("patient-locate-records.json")),
     (
         "SearchParameter",

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::fhir::{Bundle, Issue, IssueSeverity, IssueType, OperationOutcome, Reference, Resource};
+use crate::fhir::{Bundle, Issue, OperationOutcome, Reference, Resource};
 
 /// A merged record as the gateway answers it to `Patient/{id}/$everything`.
 #[derive(Default)]
@@ -136,29 +136,6 @@ impl Answer {
         self.resources.keys().chain(self.groups.iter().flat_map(|group| &group.originals)).collect()
     }
 
-    /// The originals of one shown resource: those of its group, or itself.
-    pub(super) fn originals_of<'a>(&'a self, shown: &'a GatewayRef) -> BTreeSet<&'a GatewayRef> {
-        self.groups
-            .iter()
-            .find(|group| group.originals.contains(shown))
-            .map_or_else(|| BTreeSet::from([shown]), |group| group.originals.iter().collect())
-    }
-
-    /// What contradicts something and stands behind a representative, so that it is not in the
-    /// answer: what the contradiction says cannot be told without it.
-    pub(super) fn implicated_and_absent(&self) -> BTreeSet<GatewayRef> {
-        self.contradictions
-            .iter()
-            .flat_map(implicated)
-            .filter(|reference| !self.resources.contains_key(reference))
-            .collect()
-    }
-
-    /// Adds an original that was read by its own id.
-    pub(super) fn add_original(&mut self, reference: GatewayRef, resource: Resource) {
-        self.resources.insert(reference, resource);
-    }
-
     /// Originals that stand behind another, and can be read under their own ids.
     pub(super) fn alternates(&self) -> impl Iterator<Item = &GatewayRef> {
         self.groups.iter().flat_map(|group| {
@@ -168,31 +145,8 @@ impl Answer {
 
     /// What the answer says is missing, in words.
     pub(super) fn gaps(&self) -> impl Iterator<Item = String> {
-        self.issues.iter().filter(|issue| is_gap(issue)).map(issue_in_words)
+        self.issues.iter().filter(|issue| issue.is_gap()).map(Issue::in_words)
     }
-
-    /// Whether a resource is shown for its fact: all but those that stand behind a representative.
-    pub(super) fn is_shown(&self, reference: &GatewayRef) -> bool {
-        self.groups.iter().find(|group| group.originals.contains(reference)).is_none_or(|group| {
-            group.representative == *reference
-                || !self.resources.contains_key(&group.representative)
-        })
-    }
-}
-
-/// Whether an issue tells of something that the reader does not get to see.
-pub(super) fn is_gap(issue: &Issue) -> bool {
-    issue.severity != IssueSeverity::Information || issue.code != IssueType::Informational
-}
-
-/// What an issue says to a reader.
-pub(super) fn issue_in_words(issue: &Issue) -> String {
-    issue
-        .details
-        .as_ref()
-        .map(|details| details.text.clone())
-        .or_else(|| issue.diagnostics.clone())
-        .unwrap_or_else(|| format!("{:?}", issue.code).to_lowercase())
 }
 
 /// What takes part in a contradiction.
@@ -290,9 +244,7 @@ mod tests {
         let originals: Vec<_> = answer.originals().iter().map(|one| one.in_truth()).collect();
         let expected = ["lakeside/Condition/c1", "mercy/Condition/c1", "lakeside/Observation/o.1"];
         assert_eq!(originals, expected.map(|one| Some(one.to_owned())));
-        assert!(answer.resources.keys().all(|reference| answer.is_shown(reference)));
-        let alternate = answer.alternates().next().expect("there is one").clone();
-        assert!(!answer.is_shown(&alternate));
+        assert_eq!(answer.alternates().count(), 1);
     }
 
     #[test]

@@ -1,16 +1,11 @@
-use std::{
-    fs,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result};
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use super::{
-    answer::{Answer, GatewayRef},
+    answer::Answer,
     client::{FhirClient, Found},
     feeding::Persons,
     holdings::{Holdings, SourcePatient},
@@ -22,29 +17,26 @@ use crate::domain::{EnterpriseId, PurposeOfUse};
 /// What the emergency department asks for.
 pub(super) const PURPOSE: PurposeOfUse = PurposeOfUse::EmergencyTreatment;
 
-/// Originals read at once.
-const CONCURRENT_READS_MAX: usize = 8;
-
 /// A patient who was asked for and found.
-pub(super) struct Asked {
+struct Asked {
     /// How the person was found.
+    found: Found,
+    /// The answer to `$everything`, as it came.
+    json: Vec<u8>,
+    /// How long `$everything` took.
+    elapsed: Duration,
+}
+
+/// Somebody who was recognized with certainty.
+pub(super) struct Recognized {
+    /// Who it is, and how sure that is.
     pub(super) found: Found,
     /// How many persons came into question.
     pub(super) candidates: usize,
-    /// The answer to `$everything`, as it came.
-    pub(super) json: Vec<u8>,
-    /// The same, taken apart.
-    pub(super) answer: Answer,
-    /// How long `$everything` took.
-    pub(super) elapsed: Duration,
-    /// How long all of it took.
-    pub(super) elapsed_in_all: Duration,
 }
 
-/// Asks who this is and, where that is certain, for everything, and for both sides of what
-/// contradicts; `None` where it is not.
-pub(super) async fn ask(client: &FhirClient, patient: &Value) -> Result<Option<Asked>> {
-    let started = Instant::now();
+/// Asks who this is; `None` where that is not certain.
+pub(super) async fn recognize(client: &FhirClient, patient: &Value) -> Result<Option<Recognized>> {
     let mut found = client.find(patient, PURPOSE).await?;
     let candidates = found.len();
     // One certain person and no second: what may be released.
@@ -52,21 +44,16 @@ pub(super) async fn ask(client: &FhirClient, patient: &Value) -> Result<Option<A
     if certain != 1 || found[0].grade != "certain" {
         return Ok(None);
     }
-    let found = found.swap_remove(0);
-    let (json, elapsed) = client.everything(found.person, PURPOSE).await?;
-    let mut answer = Answer::parse(&json)?;
-    // One side of a contradiction is not enough to act on.
-    let read = async |reference: GatewayRef| {
-        let resource = client.read(&reference, PURPOSE).await?;
-        anyhow::Ok((reference, resource))
+    Ok(Some(Recognized { found: found.swap_remove(0), candidates }))
+}
+
+/// Asks who this is and, where that is certain, for everything; `None` where it is not.
+async fn ask(client: &FhirClient, patient: &Value) -> Result<Option<Asked>> {
+    let Some(Recognized { found, .. }) = recognize(client, patient).await? else {
+        return Ok(None);
     };
-    let absent = stream::iter(answer.implicated_and_absent());
-    let mut read = absent.map(read).buffer_unordered(CONCURRENT_READS_MAX);
-    while let Some((reference, resource)) = read.try_next().await? {
-        answer.add_original(reference, resource);
-    }
-    let elapsed_in_all = started.elapsed();
-    Ok(Some(Asked { found, candidates, json, answer, elapsed, elapsed_in_all }))
+    let (json, elapsed) = client.everything(found.person, PURPOSE).await?;
+    Ok(Some(Asked { found, json, elapsed }))
 }
 
 /// Asks for every patient of the truth, one after another, as the report needs it; each answer is

@@ -8,7 +8,6 @@ use reqwest::{
 use serde_json::{Value, json};
 use url::Url;
 
-use super::answer::GatewayRef;
 use crate::{
     domain::{EnterpriseId, LocalId, PurposeOfUse},
     fhir::{Bundle, FHIR_JSON, OperationOutcome, Resource},
@@ -107,18 +106,18 @@ impl FhirClient {
         Ok((json, elapsed))
     }
 
-    /// Reads one resource by type and id.
-    pub(super) async fn read(
+    /// Asks for a person's record on one page.
+    pub(super) async fn brief(
         &self,
-        reference: &GatewayRef,
+        person: EnterpriseId,
         purpose: PurposeOfUse,
-    ) -> Result<Resource> {
-        let url = self.url(&format!("{}/{}", reference.resource_type, reference.id))?;
+    ) -> Result<String> {
+        let url = self.url(&format!("Patient/{person}/$ed-brief?_format=text/plain"))?;
         let response = self.send(Method::GET, url, Some(purpose), None).await?;
         if response.status() != StatusCode::OK {
             return Err(refusal(response).await);
         }
-        Ok(Resource::parse(&read(response).await?)?)
+        String::from_utf8(read(response).await?).context("the page is not text")
     }
 
     fn url(&self, path: &str) -> Result<Url> {

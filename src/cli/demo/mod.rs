@@ -2,7 +2,6 @@
 
 mod answer;
 mod asking;
-mod brief;
 mod client;
 mod feeding;
 mod holdings;
@@ -14,7 +13,7 @@ mod truth;
 
 use std::{
     fs,
-    io::{self, IsTerminal as _, Write},
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
@@ -89,7 +88,7 @@ async fn play(
         Some(_) => Emergency::out_of(holdings, truth)?,
         None => Emergency::written(),
     };
-    let played = stage.play(&emergency, io::stdout().is_terminal()).await?;
+    let played = stage.play(&emergency).await?;
     write!(out, "{}", played.page)?;
     if args.data.is_none() {
         stage.play_without(invented::Site::StAnne.code(), &played, out).await?;

@@ -1,4 +1,11 @@
-use std::{collections::BTreeMap, io::Write, net::Ipv4Addr, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    net::Ipv4Addr,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -6,8 +13,7 @@ use time::OffsetDateTime;
 
 use super::{
     answer::Answer,
-    asking::{Asked, PURPOSE, as_known_outside, ask, is_unidentified},
-    brief::{Brief, Sureness},
+    asking::{PURPOSE, Recognized, as_known_outside, is_unidentified, recognize},
     client::FhirClient,
     holdings::Holdings,
     home::{Home, name_of},
@@ -65,12 +71,16 @@ impl Stage {
     }
 
     /// Plays the emergency: who is this, and what is known?
-    pub(super) async fn play(&self, emergency: &Emergency, colors: bool) -> Result<Played> {
-        let asked = ask(&self.client, &emergency.patient).await?.context(
+    pub(super) async fn play(&self, emergency: &Emergency) -> Result<Played> {
+        let started = Instant::now();
+        let recognized = recognize(&self.client, &emergency.patient).await?.context(
             "the emergency patient was not found with certainty, though members hold records",
         )?;
-        let page = page(emergency, &asked, colors);
-        Ok(Played { person: asked.found.person, answer: asked.answer, page })
+        let person = recognized.found.person;
+        let brief = self.client.brief(person, PURPOSE).await?;
+        let page = page(emergency, &recognized, &brief, started.elapsed());
+        let (json, _) = self.client.everything(person, PURPOSE).await?;
+        Ok(Played { person, answer: Answer::parse(&json)?, page })
     }
 
     /// Asks again while one member is down, and tells what the answer then says is missing.
@@ -133,7 +143,15 @@ impl Stage {
             "\nThe gateway stays up until Ctrl-C. Ask it yourself, as the emergency department:\n"
         )?;
         writeln!(out, "{ed} {base}/metadata\n")?;
+        writeln!(
+            out,
+            "{ed} -H 'Purpose-Of-Use: ETREAT' -H 'Accept: text/plain' '{base}/Patient/{person}/$ed-brief'\n"
+        )?;
         writeln!(out, "{ed} -H 'Purpose-Of-Use: ETREAT' '{base}/Patient/{person}/$everything'\n")?;
+        writeln!(
+            out,
+            "{ed} '{base}/Observation?patient={person}&category=laboratory&_count=10'\n"
+        )?;
         writeln!(
             out,
             "{ed} -H 'Purpose-Of-Use: ETREAT' '{base}/Patient/{person}/$everything?_type=AllergyIntolerance,MedicationRequest'\n"
@@ -240,21 +258,21 @@ pub(super) struct Played {
     answer: Answer,
 }
 
-fn page(emergency: &Emergency, asked: &Asked, colors: bool) -> String {
-    let asked_with = emergency.told();
-    Brief {
-        answer: &asked.answer,
-        sureness: Sureness {
-            grade: &asked.found.grade,
-            score: asked.found.score,
-            asked_with: &asked_with,
-            candidates: asked.candidates,
-        },
-        elapsed: asked.elapsed_in_all,
-        now: OffsetDateTime::now_utc(),
-        colors,
-    }
-    .print()
+fn page(emergency: &Emergency, recognized: &Recognized, brief: &str, elapsed: Duration) -> String {
+    let found = &recognized.found;
+    let score = found.score.map(|score| format!(" (score {score:.3})")).unwrap_or_default();
+    let others = match recognized.candidates {
+        0 | 1 => "nobody else came into question".to_owned(),
+        several => format!("{several} persons came into question"),
+    };
+    let (rule, line) = ("═".repeat(100), "─".repeat(82));
+    format!(
+        "{rule}\nOUTSIDE RECORDS FOR THE EMERGENCY DEPARTMENT\n{rule}\n\nHOW SURE, AND WHY {line}\n  \
+         {}{score}; {others}\n  asked with: {}\n\n{brief}\n{:.2} s from asking who this is to this page\n",
+        found.grade,
+        emergency.told(),
+        elapsed.as_secs_f64()
+    )
 }
 
 #[cfg(test)]

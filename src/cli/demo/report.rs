@@ -6,7 +6,7 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    answer::{Answer, GatewayRef, SourceRecord},
+    answer::{Answer, GatewayRef, SourceRecord, implicated},
     holdings::{Holdings, Owner},
     truth::Truth,
 };
@@ -39,8 +39,29 @@ pub(super) struct Report {
     pub(super) different_facts_grouped: usize,
     /// Originals that belong to another patient than the one asked for, or that no member holds.
     pub(super) foreign_released: usize,
+    /// Pairs told to contradict each other that are shown as a contradiction.
+    pub(super) conflicts_shown: usize,
+    /// Pairs told to contradict each other that are not.
+    pub(super) conflicts_missed: usize,
+    /// What came of each type of resource.
+    pub(super) by_type: BTreeMap<String, TypeCount>,
     /// Time per query.
     pub(super) seconds: Quantiles,
+}
+
+/// How the resources of one type were merged: `received = single + grouped`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub(super) struct TypeCount {
+    /// Over all members, each once.
+    pub(super) received: usize,
+    /// That tell a fact alone.
+    pub(super) single: usize,
+    /// That stand in a group.
+    pub(super) grouped: usize,
+    /// Facts told more than once.
+    pub(super) groups: usize,
+    /// Contradictions in which the type takes part.
+    pub(super) conflicts: usize,
 }
 
 /// Quantiles of a time, in seconds.
@@ -90,6 +111,7 @@ pub(super) fn report(truth: &Truth, holdings: &Holdings, queries: &[Query]) -> R
         report.count_located(answer, holdings, &mine);
         report.count_resources(answer, holdings, &mine);
         report.count_groups(answer, &one_fact);
+        report.count_types(answer);
         for (number, group) in answer.groups.iter().enumerate() {
             let names = group.originals.iter().filter_map(GatewayRef::in_truth);
             grouped.extend(names.map(|name| (name, (index, number))));
@@ -105,6 +127,7 @@ pub(super) fn report(truth: &Truth, holdings: &Holdings, queries: &[Query]) -> R
             _ => report.same_fact_missed += 1,
         }
     }
+    report.count_conflicts(truth, queries);
     report
 }
 
@@ -163,6 +186,48 @@ impl Report {
             for (index, a) in names.iter().enumerate() {
                 self.different_facts_grouped +=
                     names[index + 1..].iter().filter(|b| !one_fact.may_group(a, b)).count();
+            }
+        }
+    }
+}
+
+impl Report {
+    fn count_types(&mut self, answer: &Answer) {
+        let grouped: BTreeSet<&GatewayRef> =
+            answer.groups.iter().flat_map(|group| &group.originals).collect();
+        for original in answer.originals() {
+            let count = self.by_type.entry(original.resource_type.clone()).or_default();
+            count.received += 1;
+            if grouped.contains(original) {
+                count.grouped += 1;
+            } else {
+                count.single += 1;
+            }
+        }
+        for group in &answer.groups {
+            let kind = group.representative.resource_type.clone();
+            self.by_type.entry(kind).or_default().groups += 1;
+        }
+        for issue in &answer.contradictions {
+            let kinds: BTreeSet<String> =
+                implicated(issue).into_iter().map(|one| one.resource_type).collect();
+            for kind in kinds {
+                self.by_type.entry(kind).or_default().conflicts += 1;
+            }
+        }
+    }
+
+    fn count_conflicts(&mut self, truth: &Truth, queries: &[Query]) {
+        let answers = queries.iter().filter_map(|query| query.answer.as_ref());
+        let shown: Vec<BTreeSet<String>> = answers
+            .flat_map(|answer| &answer.contradictions)
+            .map(|issue| implicated(issue).iter().filter_map(GatewayRef::in_truth).collect())
+            .collect();
+        for (a, b, _) in &truth.conflicts {
+            if shown.iter().any(|sides| sides.contains(a) && sides.contains(b)) {
+                self.conflicts_shown += 1;
+            } else {
+                self.conflicts_missed += 1;
             }
         }
     }
@@ -325,6 +390,8 @@ mod tests {
         expect(&mut expected);
         let mut found = report(&truth(), &holdings, queries);
         found.seconds = Quantiles::default();
+        // The census has its own test.
+        found.by_type.clear();
         assert_eq!(found, expected);
     }
 
@@ -431,6 +498,31 @@ mod tests {
     }
 
     #[test]
+    fn every_resource_is_counted_under_its_type_and_every_conflict_is_looked_for() {
+        let dir = members();
+        let holdings = Holdings::read(dir.path()).expect("readable");
+        let mut truth = truth();
+        let pair = |a: &str, b: &str, kind: &str| (a.to_owned(), b.to_owned(), kind.to_owned());
+        truth.conflicts = vec![
+            pair("mercy/Condition/c1", "lakeside/Condition/c1", "status"),
+            pair("mercy/Condition/c2", "lakeside/Condition/c2", "status"),
+        ];
+        let issue = json!({"resourceType": "DetectedIssue", "id": "issue-1", "implicated": [
+            {"reference": "Condition/mercy.c1"}, {"reference": "Condition/lakeside.c1"}]});
+        let entries = [
+            person(&["mercy.a1", "lakeside.a2"]),
+            told("mercy.c1"),
+            told("mercy.c2"),
+            group(&["mercy.c1", "lakeside.c1"]),
+            issue,
+        ];
+        let report = report(&truth, &holdings, &[query("ada", &entries)]);
+        assert_eq!((report.conflicts_shown, report.conflicts_missed), (1, 1));
+        let expected = TypeCount { received: 3, single: 1, grouped: 2, groups: 1, conflicts: 1 };
+        assert_eq!(report.by_type["Condition"], expected);
+    }
+
+    #[test]
     fn quantiles_are_nearest_ranks() {
         let times = (1..=100).map(Duration::from_secs);
         assert_eq!(quantiles(times), Quantiles { p50: 50.0, p99: 99.0 });
@@ -444,7 +536,8 @@ mod tests {
             json.as_object().expect("an object").keys().map(String::as_str).collect();
         let mut agreed = "patients persons_found located_right located_missed located_wrong \
             resources_expected resources_returned groups same_fact_found same_fact_missed \
-            different_facts_grouped foreign_released seconds"
+            different_facts_grouped foreign_released conflicts_shown \
+            conflicts_missed by_type seconds"
             .split_whitespace()
             .collect::<Vec<_>>();
         agreed.sort_unstable();

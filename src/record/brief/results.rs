@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{
-    Brief, Told,
-    page::{Page, Tone},
+    Chart, Section, Told, Tone,
     reading::{LOINC, Measured, Moment, code_in, listed_under, moment, says, words},
 };
 
@@ -15,31 +14,31 @@ const KINDS_MAX: usize = 14;
 const VALUES_MAX: usize = 4;
 
 /// All values of one kind of measurement in one unit, the latest first.
-struct Series<'a> {
-    values: Vec<Measurement<'a>>,
+struct Series<'t, 'a> {
+    values: Vec<Measurement<'t, 'a>>,
 }
 
-struct Measurement<'a> {
-    told: &'a Told<'a>,
+struct Measurement<'t, 'a> {
+    told: &'t Told<'a>,
     measured: Measured,
     at: Moment,
 }
 
-pub(super) fn laboratory(brief: &Brief<'_>, page: &mut Page) {
-    section(brief, page, "LABORATORY, LATEST FIRST", "laboratory");
+pub(super) fn laboratory(chart: &Chart<'_>) -> Section {
+    let mut section = Section::new("results", "LABORATORY, LATEST FIRST", Tone::Plain);
+    fill(chart, &mut section, "laboratory");
+    section
 }
 
-pub(super) fn vital_signs(brief: &Brief<'_>, page: &mut Page) {
-    section(brief, page, "VITAL SIGNS", "vital-signs");
+pub(super) fn vital_signs(chart: &Chart<'_>) -> Section {
+    let mut section = Section::new("vital-signs", "VITAL SIGNS", Tone::Plain);
+    fill(chart, &mut section, "vital-signs");
+    section
 }
 
-fn section(brief: &Brief<'_>, page: &mut Page, heading: &str, category: &str) {
-    let told = brief.shown("Observation");
+fn fill(chart: &Chart<'_>, section: &mut Section, category: &str) {
+    let told = chart.told("Observation");
     let series = series(&told, category);
-    if series.is_empty() {
-        return;
-    }
-    page.heading(heading, Tone::Plain);
     for one in series.iter().take(KINDS_MAX) {
         let latest = &one.values[0];
         let alarm = ["HH", "LL", "AA"].contains(&latest.measured.flag());
@@ -48,19 +47,20 @@ fn section(brief: &Brief<'_>, page: &mut Page, heading: &str, category: &str) {
             "" => Tone::Plain,
             _ => Tone::Caution,
         };
-        let sources = brief.sources(one.values.iter().take(VALUES_MAX).map(|value| value.told));
-        page.item(&one.in_words(brief), &sources, tone);
+        let told = one.values.iter().take(VALUES_MAX).map(|value| value.told);
+        let date = Some(latest.at.day.clone());
+        section.lines.push(chart.line(one.in_words(chart), told, date, tone));
     }
     if series.len() > KINDS_MAX {
         let text = format!("and {} other kinds, older than these", series.len() - KINDS_MAX);
-        page.remark(&text, Tone::Faint);
+        section.remark(text, Tone::Faint);
     }
 }
 
-fn series<'a>(told: &'a [Told<'a>], category: &str) -> Vec<Series<'a>> {
+fn series<'t, 'a>(told: &'t [Told<'a>], category: &str) -> Vec<Series<'t, 'a>> {
     // Two units are two series: numbers that do not compare must not read as a trend.
-    let mut by_kind: BTreeMap<(String, String), Vec<Measurement<'a>>> = BTreeMap::new();
-    for one in told {
+    let mut by_kind: BTreeMap<(String, String), Vec<Measurement<'t, 'a>>> = BTreeMap::new();
+    for one in told.iter().filter(|one| one.is_shown) {
         let in_category = one.json["category"]
             .as_array()
             .into_iter()
@@ -69,7 +69,7 @@ fn series<'a>(told: &'a [Told<'a>], category: &str) -> Vec<Series<'a>> {
         if !in_category || says(&one.json["status"], &["cancelled", "registered"]) {
             continue;
         }
-        let Ok(measured) = one.resource.read::<Measured>() else { continue };
+        let Ok(measured) = serde_json::from_str::<Measured>(&one.original.json) else { continue };
         let at = moment(
             &one.json,
             &["effectiveDateTime", "effectivePeriod", "effectiveInstant", "issued"],
@@ -80,7 +80,8 @@ fn series<'a>(told: &'a [Told<'a>], category: &str) -> Vec<Series<'a>> {
         let value = Measurement { told: one, measured, at };
         by_kind.entry((kind, unit)).or_default().push(value);
     }
-    let mut all: Vec<Series<'a>> = by_kind.into_values().map(|values| Series { values }).collect();
+    let mut all: Vec<Series<'t, 'a>> =
+        by_kind.into_values().map(|values| Series { values }).collect();
     for series in &mut all {
         series.values.sort_by_key(|value| std::cmp::Reverse(value.at.at));
     }
@@ -88,11 +89,11 @@ fn series<'a>(told: &'a [Told<'a>], category: &str) -> Vec<Series<'a>> {
     all
 }
 
-impl Series<'_> {
+impl Series<'_, '_> {
     /// `INR 4.8 HH on 2026-11-20 (3 d ago) ↑ 3.1 H (10 d ago), 2.4 (31 d ago); range 2.0–3.0`.
-    fn in_words(&self, brief: &Brief<'_>) -> String {
+    fn in_words(&self, chart: &Chart<'_>) -> String {
         let latest = &self.values[0];
-        let now = brief.now;
+        let now = chart.now;
         let mut text = format!(
             "{} {} {} {} on {} ({})",
             kind_in_words(&latest.told.json["code"]),

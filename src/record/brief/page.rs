@@ -1,94 +1,65 @@
 //! Lays text out on a page of 100 columns, each item with its sources at the right edge.
 
+use super::Tone;
+
 /// The width of the page, in columns.
-pub(in crate::cli::demo) const COLUMNS: usize = 100;
+pub(super) const COLUMNS: usize = 100;
 
 /// A printout in the making.
-pub(in crate::cli::demo) struct Page {
+pub(super) struct Page {
     text: String,
-    colors: bool,
-}
-
-/// What a line is, where the terminal can show it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::cli::demo) enum Tone {
-    /// As any text.
-    Plain,
-    /// Somebody may die of overlooking it.
-    Alarm,
-    /// Doubtful or missing.
-    Caution,
-    /// Of lesser weight.
-    Faint,
 }
 
 impl Tone {
-    const fn escape(self) -> &'static str {
+    /// What stands in the margin.
+    const fn mark(self) -> &'static str {
         match self {
-            Self::Plain => "",
-            Self::Alarm => "\x1b[1;31m",
-            Self::Caution => "\x1b[33m",
-            Self::Faint => "\x1b[2m",
+            Self::Alarm => "! ",
+            Self::Caution => "? ",
+            Self::Plain | Self::Faint => "  ",
         }
     }
 }
 
 impl Page {
-    /// An empty page; `colors` where it goes to a terminal.
-    pub(in crate::cli::demo) fn new(colors: bool) -> Self {
-        Self { text: String::new(), colors }
+    /// An empty page.
+    pub(super) fn new() -> Self {
+        Self { text: String::new() }
     }
 
     /// The whole text.
-    pub(in crate::cli::demo) fn into_text(self) -> String {
+    pub(super) fn into_text(self) -> String {
         self.text
     }
 
-    /// A title between two rules.
-    pub(in crate::cli::demo) fn title(&mut self, text: &str) {
-        let rule = "═".repeat(COLUMNS);
-        self.line(&rule, Tone::Plain);
-        self.line(text, Tone::Plain);
-        self.line(&rule, Tone::Plain);
-    }
-
     /// The heading of a section.
-    pub(in crate::cli::demo) fn heading(&mut self, text: &str, tone: Tone) {
+    pub(super) fn heading(&mut self, text: &str) {
         self.text.push('\n');
         let rule = "─".repeat(COLUMNS.saturating_sub(text.chars().count() + 1));
-        self.line(&format!("{text} {rule}"), tone);
+        self.line(&format!("{text} {rule}"));
     }
 
     /// One item with who told it.
-    pub(in crate::cli::demo) fn item(&mut self, text: &str, sources: &str, tone: Tone) {
+    pub(super) fn item(&mut self, text: &str, sources: &str, tone: Tone) {
         let tag = if sources.is_empty() { String::new() } else { format!("[{sources}]") };
         let tag_columns = tag.chars().count();
         let first_columns = COLUMNS - 2 - if tag.is_empty() { 0 } else { tag_columns + 2 };
         let mut lines = wrap(text, first_columns, COLUMNS - 4).into_iter();
         let first = lines.next().unwrap_or_default();
         let gap = COLUMNS.saturating_sub(2 + first.chars().count() + tag_columns);
+        let mark = tone.mark();
         if tag.is_empty() {
-            self.line(&format!("  {first}"), tone);
+            self.line(&format!("{mark}{first}"));
         } else {
-            self.line(&format!("  {first}{}{tag}", " ".repeat(gap.max(1))), tone);
+            self.line(&format!("{mark}{first}{}{tag}", " ".repeat(gap.max(1))));
         }
         for line in lines {
-            self.line(&format!("    {line}"), tone);
+            self.line(&format!("    {line}"));
         }
     }
 
-    /// A remark without a source of its own.
-    pub(in crate::cli::demo) fn remark(&mut self, text: &str, tone: Tone) {
-        self.item(text, "", tone);
-    }
-
-    fn line(&mut self, line: &str, tone: Tone) {
-        let escape = if self.colors { tone.escape() } else { "" };
-        self.text.push_str(escape);
+    fn line(&mut self, line: &str) {
         self.text.push_str(line.trim_end());
-        if !escape.is_empty() {
-            self.text.push_str("\x1b[0m");
-        }
         self.text.push('\n');
     }
 }
@@ -131,9 +102,9 @@ mod tests {
 
     #[test]
     fn every_line_fits_the_page_and_no_word_is_lost() {
-        let mut page = Page::new(false);
+        let mut page = Page::new();
         let long = "word ".repeat(60);
-        page.heading("ALLERGIES", Tone::Alarm);
+        page.heading("ALLERGIES");
         page.item(&long, "3 sources: lakeside mercy stanne", Tone::Plain);
         page.item(&"x".repeat(250), "mercy", Tone::Plain);
         let text = page.into_text();
@@ -144,13 +115,10 @@ mod tests {
     }
 
     #[test]
-    fn colors_only_where_asked_for_and_a_member_cannot_send_them() {
-        let print = |colors| {
-            let mut page = Page::new(colors);
-            page.item("a\u{1b}[2Jb", "mercy", Tone::Alarm);
-            page.into_text()
-        };
-        assert!(!print(false).contains('\u{1b}'));
-        assert_eq!(print(true).matches('\u{1b}').count(), 2);
+    fn what_may_kill_is_marked_and_a_member_cannot_repaint_a_terminal() {
+        let mut page = Page::new();
+        page.item("a\u{1b}[2Jb", "mercy", Tone::Alarm);
+        let text = page.into_text();
+        assert!(text.starts_with("! a [2Jb") && !text.contains('\u{1b}'), "{text}");
     }
 }

@@ -1,4 +1,4 @@
-//! The sections that are lists of facts: contradictions, allergies, medications, problems,
+//! The sections that are lists of facts: contradictions, allergies, medications, problems, alerts,
 //! encounters, procedures, immunizations, documents.
 
 use std::collections::BTreeMap;
@@ -6,11 +6,10 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{
-    Brief, Told, members_of,
-    page::{Page, Tone},
+    Chart, Line, Section, Told, Tone,
     reading::{CVX, Moment, RXNORM, SNOMED, listed_under, moment, says, words},
 };
-use crate::cli::demo::answer::{GatewayRef, implicated};
+use crate::record::{Danger, Original};
 
 /// How many of the latest encounters, procedures and documents a page shows.
 const LATEST_MAX: usize = 5;
@@ -18,27 +17,37 @@ const LATEST_MAX: usize = 5;
 /// Codes of "no known allergy" statements (SNOMED CT), of any kind.
 const NO_KNOWN_ALLERGY: [&str; 4] = ["716186003", "409137002", "428607008", "429625007"];
 
-pub(super) fn contradictions(brief: &Brief<'_>, page: &mut Page) {
-    if brief.answer.contradictions.is_empty() {
-        return;
+pub(super) fn contradictions(chart: &Chart<'_>) -> Section {
+    const TITLE: &str = "CONTRADICTIONS: ASK, OR TAKE THE SAFER ONE";
+    let mut section = Section::new("contradictions", TITLE, Tone::Alarm);
+    for conflict in chart.record.conflicts() {
+        let implicated: Vec<(&Original, Value)> =
+            conflict.implicated.iter().filter_map(|told| chart.read(told)).collect();
+        let sides = sides_in_words(chart, &implicated);
+        let text = conflict.kind.text();
+        let text = if sides.is_empty() {
+            text.to_owned()
+        } else {
+            format!("{text}: {}", sides.join(" / "))
+        };
+        let sources = implicated.iter().map(|(original, _)| original.member.to_string());
+        section.lines.push(Line {
+            text,
+            sources: distinct(sources),
+            resources: conflict.implicated.clone(),
+            tone: if conflict.danger == Danger::High { Tone::Alarm } else { Tone::Caution },
+            ..Line::default()
+        });
     }
-    page.heading("CONTRADICTIONS: ASK, OR TAKE THE SAFER ONE", Tone::Alarm);
-    for issue in &brief.answer.contradictions {
-        let implicated = implicated(issue);
-        let text = issue["detail"].as_str().map_or_else(|| words(&issue["code"]), str::to_owned);
-        let sides = sides_in_words(brief, &implicated);
-        let text = if sides.is_empty() { text } else { format!("{text}: {}", sides.join(" / ")) };
-        let tone = if issue["severity"] == "high" { Tone::Alarm } else { Tone::Caution };
-        page.item(&format!("! {text}"), &members_of(implicated.iter()), tone);
-    }
+    section
 }
 
 /// What the sides of a contradiction say, and which members say it.
-fn sides_in_words(brief: &Brief<'_>, implicated: &[GatewayRef]) -> Vec<String> {
+fn sides_in_words(chart: &Chart<'_>, implicated: &[(&Original, Value)]) -> Vec<String> {
     let mut sides: Vec<(String, Vec<&str>)> = Vec::new();
-    for reference in implicated {
-        let Some(words) = side_in_words(brief, reference) else { continue };
-        let member = reference.at_member().map_or("?", |(member, _)| member);
+    for (original, json) in implicated {
+        let words = side_in_words(chart, original, json);
+        let member = original.member.as_str();
         match sides.iter_mut().find(|(said, _)| said.eq_ignore_ascii_case(&words)) {
             Some((_, members)) => members.push(member),
             None => sides.push((words, vec![member])),
@@ -48,39 +57,56 @@ fn sides_in_words(brief: &Brief<'_>, implicated: &[GatewayRef]) -> Vec<String> {
     sides.into_iter().map(side).collect()
 }
 
-/// One side. An original that could not be read is spoken for by the others.
-fn side_in_words(brief: &Brief<'_>, reference: &GatewayRef) -> Option<String> {
-    let json: Value = brief.answer.resources.get(reference)?.read().ok()?;
-    let what = match reference.resource_type.as_str() {
-        "MedicationRequest" | "MedicationStatement" => words(&medication_of(brief, &json)),
+fn side_in_words(chart: &Chart<'_>, original: &Original, json: &Value) -> String {
+    let what = match &*original.resource_type {
+        "MedicationRequest" | "MedicationStatement" => words(&medication_of(chart, json)),
         "Immunization" => words(&json["vaccineCode"]),
+        "Patient" => patient_in_words(json),
         _ => words(&json["code"]),
     };
     let dose = json["dosageInstruction"][0]["text"].as_str().unwrap_or_default().to_owned();
-    let status = json["clinicalStatus"]["coding"][0]["code"].as_str().unwrap_or_default();
-    Some(join(vec![what, dose, status.to_owned()]))
+    let value = json["valueQuantity"]["value"].to_string();
+    let value = if json["valueQuantity"].is_object() {
+        value
+    } else {
+        words(&json["valueCodeableConcept"])
+    };
+    let clinical = json["clinicalStatus"]["coding"][0]["code"].as_str();
+    let status = clinical.or(json["status"].as_str()).unwrap_or_default();
+    join(vec![what, value, dose, status.to_owned()])
 }
 
-pub(super) fn allergies(brief: &Brief<'_>, page: &mut Page) {
-    page.heading("ALLERGIES", Tone::Alarm);
-    let told = brief.told("AllergyIntolerance");
+fn patient_in_words(patient: &Value) -> String {
+    let dead = patient["deceasedBoolean"] == true || patient["deceasedDateTime"].is_string();
+    let told = |element: &str| patient[element].as_str().unwrap_or_default().to_owned();
+    let deceased = if dead { "deceased" } else { "not told as deceased" };
+    join(vec![told("birthDate"), told("gender"), deceased.to_owned()])
+}
+
+pub(super) fn allergies(chart: &Chart<'_>) -> Section {
+    let mut section = Section::new("allergies", "ALLERGIES", Tone::Alarm);
+    let told = chart.told("AllergyIntolerance");
     let (none_known, known): (Vec<_>, Vec<_>) =
         told.iter().partition(|one| says(&one.json["code"], &NO_KNOWN_ALLERGY));
     let mut by_substance = group_by(known, |one| listed_under(&one.json["code"], &SNOMED));
     by_substance.sort_by_key(|group| std::cmp::Reverse(weight(group)));
     for group in &by_substance {
         let tone = if weight(group) > 1 { Tone::Alarm } else { Tone::Plain };
-        page.item(&allergy_in_words(brief, group), &brief.sources(group.iter().copied()), tone);
+        let text = allergy_in_words(chart, group);
+        section.lines.push(group_line(chart, text, group, &ALLERGY_DATES, tone));
     }
     if !none_known.is_empty() {
         let tone = if by_substance.is_empty() { Tone::Plain } else { Tone::Caution };
-        let text = "\"no known allergy\", according to:";
-        page.item(text, &brief.sources(none_known.iter().copied()), tone);
+        let text = "\"no known allergy\", according to:".to_owned();
+        section.lines.push(group_line(chart, text, &none_known, &ALLERGY_DATES, tone));
     }
     if told.is_empty() {
-        page.remark("none told; that does not mean that there is none", Tone::Caution);
+        section.remark("none told; that does not mean that there is none", Tone::Caution);
     }
+    section
 }
+
+const ALLERGY_DATES: [&str; 3] = ["onsetDateTime", "recordedDate", "lastOccurrence"];
 
 /// 3 and more: may kill; 1: known; 0: past or refuted.
 fn weight(group: &[&Told<'_>]) -> usize {
@@ -93,7 +119,7 @@ fn weight(group: &[&Told<'_>]) -> usize {
     usize::from(is_current) + 2 * usize::from(group.iter().filter(current).any(|one| high(&one)))
 }
 
-fn allergy_in_words(brief: &Brief<'_>, group: &[&Told<'_>]) -> String {
+fn allergy_in_words(chart: &Chart<'_>, group: &[&Told<'_>]) -> String {
     let mut parts = vec![words(&group[0].json["code"])];
     let reactions = distinct(group.iter().flat_map(|one| {
         let list = one.json["reaction"].as_array().cloned().unwrap_or_default();
@@ -122,42 +148,45 @@ fn allergy_in_words(brief: &Brief<'_>, group: &[&Told<'_>]) -> String {
         }));
         parts.extend(codes);
     }
-    parts.push(age_of(brief, group, &["onsetDateTime", "recordedDate", "lastOccurrence"], "since"));
+    parts.push(age_of(chart, group, &ALLERGY_DATES, "since"));
     join(parts)
 }
 
-pub(super) fn medications(brief: &Brief<'_>, page: &mut Page) {
-    page.heading("CURRENT MEDICATIONS", Tone::Plain);
-    let mut told = brief.told("MedicationRequest");
-    told.extend(brief.told("MedicationStatement"));
+const MEDICATION_DATES: [&str; 3] = ["authoredOn", "effectiveDateTime", "effectivePeriod"];
+
+pub(super) fn medications(chart: &Chart<'_>) -> Section {
+    let mut section = Section::new("medications", "CURRENT MEDICATIONS", Tone::Plain);
+    let (requests, statements) =
+        (chart.told("MedicationRequest"), chart.told("MedicationStatement"));
     let orders = |one: &&Told<'_>| {
         !says(&one.json["intent"], &["proposal", "plan"]) && one.json["doNotPerform"] != true
     };
-    let (current, past): (Vec<_>, Vec<_>) = told
-        .iter()
-        .filter(orders)
-        .partition(|one| says(&one.json["status"], &["active", "on-hold", "unknown", "intended"]));
-    let drug = |one: &Told<'_>| listed_under(&medication_of(brief, &one.json), &RXNORM);
+    let (current, past): (Vec<_>, Vec<_>) =
+        requests.iter().chain(statements.iter()).filter(orders).partition(|one| {
+            says(&one.json["status"], &["active", "on-hold", "unknown", "intended"])
+        });
+    let drug = |one: &Told<'_>| listed_under(&medication_of(chart, &one.json), &RXNORM);
     let current = group_by(current, drug);
     let listed: Vec<String> = current.iter().map(|group| drug(group[0])).collect();
     for group in &current {
-        let text = medication_in_words(brief, group);
-        page.item(&text, &brief.sources(group.iter().copied()), Tone::Plain);
+        let text = medication_in_words(chart, group);
+        section.lines.push(group_line(chart, text, group, &MEDICATION_DATES, Tone::Plain));
     }
     if current.is_empty() {
-        page.remark("none told as current", Tone::Caution);
+        section.remark("none told as current", Tone::Caution);
     }
     let past = group_by(past.into_iter().filter(|one| !listed.contains(&drug(one))), drug);
-    let latest = latest_first(past, |group| latest(group, &["authoredOn", "effectivePeriod"]));
+    let latest = latest_first(past, |group| latest(group, &MEDICATION_DATES));
     for group in latest.iter().take(LATEST_MAX) {
-        let text = format!("past: {}", medication_in_words(brief, group));
-        page.item(&text, &brief.sources(group.iter().copied()), Tone::Faint);
+        let text = format!("past: {}", medication_in_words(chart, group));
+        section.lines.push(group_line(chart, text, group, &MEDICATION_DATES, Tone::Faint));
     }
-    more(page, latest.len(), "past medications");
+    more(&mut section, latest.len(), "past medications");
+    section
 }
 
-fn medication_in_words(brief: &Brief<'_>, group: &[&Told<'_>]) -> String {
-    let mut parts = vec![words(&medication_of(brief, &group[0].json))];
+fn medication_in_words(chart: &Chart<'_>, group: &[&Told<'_>]) -> String {
+    let mut parts = vec![words(&medication_of(chart, &group[0].json))];
     let doses = distinct(group.iter().flat_map(|one| {
         let element = if one.json["dosage"].is_array() { "dosage" } else { "dosageInstruction" };
         let list = one.json[element].as_array().cloned().unwrap_or_default();
@@ -173,17 +202,12 @@ fn medication_in_words(brief: &Brief<'_>, group: &[&Told<'_>]) -> String {
         parts.push(format!("{orders} orders"));
     }
     parts.extend(distinct(told_codes(group, "status")).into_iter().filter(|code| code != "active"));
-    parts.push(age_of(
-        brief,
-        group,
-        &["authoredOn", "effectiveDateTime", "effectivePeriod"],
-        "ordered",
-    ));
+    parts.push(age_of(chart, group, &MEDICATION_DATES, "ordered"));
     join(parts)
 }
 
 /// The medication's concept: told in place, in a contained resource, or in one of the answer.
-fn medication_of(brief: &Brief<'_>, request: &Value) -> Value {
+pub(in crate::record) fn medication_of(chart: &Chart<'_>, request: &Value) -> Value {
     if request["medicationCodeableConcept"].is_object() {
         return request["medicationCodeableConcept"].clone();
     }
@@ -196,56 +220,69 @@ fn medication_of(brief: &Brief<'_>, request: &Value) -> Value {
     if let Some(contained) = contained {
         return contained["code"].clone();
     }
-    GatewayRef::parse(reference)
-        .and_then(|reference| brief.answer.resources.get(&reference)?.read::<Value>().ok())
-        .map_or_else(
-            || request["medicationReference"].clone(),
-            |medication| medication["code"].clone(),
-        )
+    chart.read(reference).map_or_else(
+        || request["medicationReference"].clone(),
+        |(_, medication)| medication["code"].clone(),
+    )
 }
 
-pub(super) fn problems(brief: &Brief<'_>, page: &mut Page) {
-    page.heading("PROBLEMS", Tone::Plain);
-    let told = brief.told("Condition");
+const PROBLEM_DATES: [&str; 3] = ["onsetDateTime", "onsetPeriod", "recordedDate"];
+
+pub(super) fn problems(chart: &Chart<'_>) -> Section {
+    let mut section = Section::new("problems", "PROBLEMS", Tone::Plain);
+    let told = chart.told("Condition");
     let groups = group_by(told.iter(), |one| listed_under(&one.json["code"], &SNOMED));
-    let is_active = |group: &Vec<&Told<'_>>| {
-        group.iter().any(|one| {
-            let status = &one.json["clinicalStatus"];
-            status.is_null() || says(status, &["active", "recurrence", "relapse"])
-        })
-    };
-    let elements = ["onsetDateTime", "onsetPeriod", "recordedDate"];
+    let is_active = |group: &Vec<&Told<'_>>| group.iter().any(|one| is_current(&one.json));
     let (active, past): (Vec<_>, Vec<_>) = groups.into_iter().partition(is_active);
-    for group in latest_first(active, |group| latest(group, &elements)) {
-        let sources = brief.sources(group.iter().copied());
-        page.item(&problem_in_words(brief, &group, &elements), &sources, Tone::Plain);
+    for group in latest_first(active, |group| latest(group, &PROBLEM_DATES)) {
+        let text = problem_in_words(chart, &group, &PROBLEM_DATES);
+        section.lines.push(group_line(chart, text, &group, &PROBLEM_DATES, Tone::Plain));
     }
     if told.is_empty() {
-        page.remark("none told", Tone::Caution);
+        section.remark("none told", Tone::Caution);
     }
-    let past = latest_first(past, |group| latest(group, &elements));
+    let past = latest_first(past, |group| latest(group, &PROBLEM_DATES));
     for group in past.iter().take(LATEST_MAX) {
-        let text = format!("past: {}", problem_in_words(brief, group, &elements));
-        page.item(&text, &brief.sources(group.iter().copied()), Tone::Faint);
+        let text = format!("past: {}", problem_in_words(chart, group, &PROBLEM_DATES));
+        section.lines.push(group_line(chart, text, group, &PROBLEM_DATES, Tone::Faint));
     }
-    more(page, past.len(), "past problems");
+    more(&mut section, past.len(), "past problems");
+    section
 }
 
-fn problem_in_words(brief: &Brief<'_>, group: &[&Told<'_>], elements: &[&str]) -> String {
+/// Whether a Condition still holds; one that tells no status may.
+pub(in crate::record) fn is_current(condition: &Value) -> bool {
+    let status = &condition["clinicalStatus"];
+    status.is_null() || says(status, &["active", "recurrence", "relapse"])
+}
+
+fn problem_in_words(chart: &Chart<'_>, group: &[&Told<'_>], elements: &[&str]) -> String {
     let statuses = distinct(group.iter().map(|one| words(&one.json["clinicalStatus"])));
     let mut parts = vec![words(&group[0].json["code"])];
     // What one calls active and another resolved must not read as settled.
     if statuses.len() > 1 {
         parts.push(format!("STATUS DIFFERS: {}", statuses.join(" | ")));
     }
-    parts.push(age_of(brief, group, elements, "since"));
+    parts.push(age_of(chart, group, elements, "since"));
     join(parts)
 }
 
-pub(super) fn encounters(brief: &Brief<'_>, page: &mut Page) {
-    let told = brief.shown("Encounter");
-    let lines = latest_first(told.iter().collect(), |one| moment(&one.json, &["period"]));
-    section(brief, page, "LAST ENCOUNTERS", &lines, |one| {
+pub(super) fn alerts(chart: &Chart<'_>) -> Section {
+    let section = Section::new("alerts", "ALERTS", Tone::Alarm);
+    let told = chart.told("Flag");
+    let active = told.iter().filter(|one| one.is_shown && one.json["status"] == "active");
+    let lines = latest_first(active.collect(), |one| moment(&one.json, &["period"]));
+    dated(chart, section, &lines, lines.len(), |one| {
+        (words(&one.json["code"]), moment(&one.json, &["period"]))
+    })
+}
+
+pub(super) fn encounters(chart: &Chart<'_>) -> Section {
+    let section = Section::new("encounters", "LAST ENCOUNTERS", Tone::Plain);
+    let told = chart.told("Encounter");
+    let shown = told.iter().filter(|one| one.is_shown).collect();
+    let lines = latest_first(shown, |one| moment(&one.json, &["period"]));
+    dated(chart, section, &lines, LATEST_MAX, |one| {
         let class = one.json["class"]["display"].as_str().or(one.json["class"]["code"].as_str());
         let reason = one.json["reasonCode"].as_array().into_iter().flatten().map(words);
         let kind = one.json["type"].as_array().into_iter().flatten().map(words);
@@ -253,29 +290,32 @@ pub(super) fn encounters(brief: &Brief<'_>, page: &mut Page) {
         parts.extend(kind.take(1));
         parts.extend(reason.take(1).map(|reason| format!("for {reason}")));
         (join(parts), moment(&one.json, &["period"]))
-    });
+    })
 }
 
-pub(super) fn procedures(brief: &Brief<'_>, page: &mut Page) {
+pub(super) fn procedures(chart: &Chart<'_>) -> Section {
+    let section = Section::new("procedures", "PROCEDURES", Tone::Plain);
     let elements = ["performedDateTime", "performedPeriod"];
-    let told = brief.shown("Procedure");
-    let lines = latest_first(told.iter().collect(), |one| moment(&one.json, &elements));
-    section(brief, page, "PROCEDURES", &lines, |one| {
+    let told = chart.told("Procedure");
+    let shown = told.iter().filter(|one| one.is_shown).collect();
+    let lines = latest_first(shown, |one| moment(&one.json, &elements));
+    dated(chart, section, &lines, LATEST_MAX, |one| {
         (words(&one.json["code"]), moment(&one.json, &elements))
-    });
+    })
 }
 
-pub(super) fn documents(brief: &Brief<'_>, page: &mut Page) {
-    let mut told = brief.shown("DocumentReference");
-    told.extend(brief.shown("DiagnosticReport"));
+pub(super) fn documents(chart: &Chart<'_>) -> Section {
+    let section = Section::new("documents", "DOCUMENTS AND REPORTS", Tone::Plain);
+    let (documents, reports) = (chart.told("DocumentReference"), chart.told("DiagnosticReport"));
+    let shown = documents.iter().chain(reports.iter()).filter(|one| one.is_shown).collect();
     let elements = ["date", "effectiveDateTime", "effectivePeriod", "issued"];
-    let lines = latest_first(told.iter().collect(), |one| moment(&one.json, &elements));
-    section(brief, page, "DOCUMENTS AND REPORTS", &lines, |one| {
+    let lines = latest_first(shown, |one| moment(&one.json, &elements));
+    dated(chart, section, &lines, LATEST_MAX, |one| {
         let kind = if one.json["type"].is_object() { &one.json["type"] } else { &one.json["code"] };
         let conclusion = one.json["conclusion"].as_str().or(one.json["description"].as_str());
         let parts = vec![words(kind), conclusion.unwrap_or_default().to_owned()];
         (join(parts), moment(&one.json, &elements))
-    });
+    })
 }
 
 /// Immunizations by what an emergency department asks for first (CVX codes per group).
@@ -296,10 +336,10 @@ const IMMUNIZATION_GROUPS: [(&str, &[&str]); 5] = [
     ("Hepatitis B", &["08", "42", "43", "44", "45", "104", "110", "146", "189"]),
 ];
 
-pub(super) fn immunizations(brief: &Brief<'_>, page: &mut Page) {
-    page.heading("IMMUNIZATIONS THAT MATTER", Tone::Plain);
-    let told = brief.shown("Immunization");
-    let given = |one: &&Told<'_>| !says(&one.json["status"], &["not-done"]);
+pub(super) fn immunizations(chart: &Chart<'_>) -> Section {
+    let mut section = Section::new("immunizations", "IMMUNIZATIONS THAT MATTER", Tone::Plain);
+    let told = chart.told("Immunization");
+    let given = |one: &&Told<'_>| one.is_shown && !says(&one.json["status"], &["not-done"]);
     for (group, codes) in IMMUNIZATION_GROUPS {
         let in_group = |one: &&Told<'_>| {
             let code = listed_under(&one.json["vaccineCode"], &CVX);
@@ -309,42 +349,62 @@ pub(super) fn immunizations(brief: &Brief<'_>, page: &mut Page) {
             moment(&one.json, &["occurrenceDateTime"])
         });
         if let Some(last) = doses.first() {
-            let when = when(brief, moment(&last.json, &["occurrenceDateTime"]), "");
+            let when = when(chart, moment(&last.json, &["occurrenceDateTime"]), "");
             let count =
                 if doses.len() > 1 { format!("{} doses told", doses.len()) } else { String::new() };
             let text =
                 format!("{group}: {}", join(vec![words(&last.json["vaccineCode"]), when, count]));
-            page.item(&text, &brief.sources([*last]), Tone::Plain);
+            section.lines.push(group_line(
+                chart,
+                text,
+                &[*last],
+                &["occurrenceDateTime"],
+                Tone::Plain,
+            ));
         } else if group == "Tetanus" {
-            page.remark("Tetanus: no dose told", Tone::Caution);
+            section.remark("Tetanus: no dose told", Tone::Caution);
         }
     }
+    section
 }
 
-fn section(
-    brief: &Brief<'_>,
-    page: &mut Page,
-    heading: &str,
-    latest: &[&Told<'_>],
+/// Fills a section with dated lines, the latest first.
+fn dated<'a>(
+    chart: &Chart<'a>,
+    mut section: Section,
+    latest: &[&Told<'a>],
+    lines_max: usize,
     read: impl Fn(&Told<'_>) -> (String, Option<Moment>),
-) {
-    if latest.is_empty() {
-        return;
-    }
-    page.heading(heading, Tone::Plain);
-    for one in latest.iter().take(LATEST_MAX) {
+) -> Section {
+    for one in latest.iter().take(lines_max) {
         let (text, at) = read(one);
-        let text = join(vec![when(brief, at, ""), text]);
-        page.item(&text, &brief.sources([*one]), Tone::Plain);
+        let date = at.as_ref().map(|at| at.day.clone());
+        let text = join(vec![when(chart, at, ""), text]);
+        section.lines.push(chart.line(text, [*one], date, section.tone));
     }
-    more(page, latest.len(), "more");
+    if latest.len() > lines_max {
+        let text = format!("and {} more, older than these", latest.len() - lines_max);
+        section.remark(text, Tone::Faint);
+    }
+    section
 }
 
-fn more(page: &mut Page, count: usize, what: &str) {
+fn more(section: &mut Section, count: usize, what: &str) {
     if count > LATEST_MAX {
         let text = format!("and {} {what}, older than these", count - LATEST_MAX);
-        page.remark(&text, Tone::Faint);
+        section.remark(text, Tone::Faint);
     }
+}
+
+pub(super) fn group_line<'a>(
+    chart: &Chart<'a>,
+    text: String,
+    group: &[&Told<'a>],
+    dates: &[&str],
+    tone: Tone,
+) -> Line {
+    let date = latest(group, dates).map(|at| at.day);
+    chart.line(text, group.iter().copied(), date, tone)
 }
 
 /// Groups in the order of first appearance of their keys.
@@ -362,7 +422,7 @@ where
     groups.into_values().collect()
 }
 
-fn latest_first<T>(mut list: Vec<T>, at: impl Fn(&T) -> Option<Moment>) -> Vec<T> {
+pub(super) fn latest_first<T>(mut list: Vec<T>, at: impl Fn(&T) -> Option<Moment>) -> Vec<T> {
     list.sort_by_cached_key(|one| std::cmp::Reverse(at(one).map(|moment| moment.at)));
     list
 }
@@ -372,13 +432,13 @@ fn latest(group: &[&Told<'_>], elements: &[&str]) -> Option<Moment> {
     moments.max_by_key(|moment| moment.at)
 }
 
-fn age_of(brief: &Brief<'_>, group: &[&Told<'_>], elements: &[&str], verb: &str) -> String {
-    when(brief, latest(group, elements), verb)
+fn age_of(chart: &Chart<'_>, group: &[&Told<'_>], elements: &[&str], verb: &str) -> String {
+    when(chart, latest(group, elements), verb)
 }
 
-fn when(brief: &Brief<'_>, at: Option<Moment>, verb: &str) -> String {
+pub(super) fn when(chart: &Chart<'_>, at: Option<Moment>, verb: &str) -> String {
     match at {
-        Some(at) => format!("{verb} {} ({})", at.day, at.age(brief.now)).trim_start().to_owned(),
+        Some(at) => format!("{verb} {} ({})", at.day, at.age(chart.now)).trim_start().to_owned(),
         None => "date not told".to_owned(),
     }
 }
@@ -397,6 +457,6 @@ fn distinct(list: impl IntoIterator<Item = String>) -> Vec<String> {
     out
 }
 
-fn join(parts: Vec<String>) -> String {
+pub(super) fn join(parts: Vec<String>) -> String {
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" · ")
 }

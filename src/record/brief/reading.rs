@@ -1,4 +1,4 @@
-//! Reads what a page shows out of FHIR elements, however a member wrote them.
+//! Reads what a clinician is shown out of FHIR elements, however a member wrote them.
 
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
@@ -6,16 +6,16 @@ use time::{Date, Month, OffsetDateTime, format_description::well_known::Rfc3339}
 
 /// A point in time as precise as it was told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Moment {
+pub(in crate::record) struct Moment {
     /// Its first second, for ordering and ages.
-    pub(super) at: OffsetDateTime,
+    pub(in crate::record) at: OffsetDateTime,
     /// `2026-03-01`, `2026-03` or `2026`.
-    pub(super) day: String,
+    pub(in crate::record) day: String,
 }
 
 impl Moment {
     /// Reads a FHIR date, dateTime or instant.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(in crate::record) fn parse(text: &str) -> Option<Self> {
         let day = text.get(..10.min(text.len()))?.to_owned();
         if let Ok(at) = OffsetDateTime::parse(text, &Rfc3339) {
             return Some(Self { at, day });
@@ -29,7 +29,7 @@ impl Moment {
     }
 
     /// How long ago, in the unit a reader would use.
-    pub(super) fn age(&self, now: OffsetDateTime) -> String {
+    pub(in crate::record) fn age(&self, now: OffsetDateTime) -> String {
         let days = (now - self.at).whole_days();
         match days {
             i64::MIN..0 => "in the future".to_owned(),
@@ -45,7 +45,7 @@ impl Moment {
 }
 
 /// Whole years from a birth date to a day; days and months where younger than two years.
-pub(super) fn age_in_life(birth: &Moment, now: OffsetDateTime) -> String {
+pub(in crate::record) fn age_in_life(birth: &Moment, now: OffsetDateTime) -> String {
     let days = (now - birth.at).whole_days().max(0);
     if days < 60 {
         return format!("{days} days");
@@ -59,7 +59,7 @@ pub(super) fn age_in_life(birth: &Moment, now: OffsetDateTime) -> String {
 }
 
 /// The first of some elements that holds a time; of a Period, its start.
-pub(super) fn moment(resource: &Value, elements: &[&str]) -> Option<Moment> {
+pub(in crate::record) fn moment(resource: &Value, elements: &[&str]) -> Option<Moment> {
     elements.iter().find_map(|element| {
         let value = &resource[*element];
         value.as_str().or_else(|| value["start"].as_str()).and_then(Moment::parse)
@@ -67,7 +67,7 @@ pub(super) fn moment(resource: &Value, elements: &[&str]) -> Option<Moment> {
 }
 
 /// What a CodeableConcept says to a reader: its text, else a display, else a code.
-pub(super) fn words(concept: &Value) -> String {
+pub(in crate::record) fn words(concept: &Value) -> String {
     let codings = || concept["coding"].as_array().into_iter().flatten();
     concept["text"]
         .as_str()
@@ -78,7 +78,7 @@ pub(super) fn words(concept: &Value) -> String {
 }
 
 /// The first code of a concept in one of two spellings of a code system; `None` where it has none.
-pub(super) fn code_in<'a>(concept: &'a Value, system: &CodeSystem) -> Option<&'a str> {
+pub(in crate::record) fn code_in<'a>(concept: &'a Value, system: &CodeSystem) -> Option<&'a str> {
     concept["coding"].as_array().into_iter().flatten().find_map(|coding| {
         let told = coding["system"].as_str()?;
         system.0.contains(&told).then(|| coding["code"].as_str())?
@@ -86,24 +86,24 @@ pub(super) fn code_in<'a>(concept: &'a Value, system: &CodeSystem) -> Option<&'a
 }
 
 /// A code system by its URI and its OID.
-pub(super) struct CodeSystem([&'static str; 2]);
+pub(in crate::record) struct CodeSystem([&'static str; 2]);
 
-pub(super) const RXNORM: CodeSystem =
+pub(in crate::record) const RXNORM: CodeSystem =
     CodeSystem(["http://www.nlm.nih.gov/research/umls/rxnorm", "urn:oid:2.16.840.1.113883.6.88"]);
-pub(super) const LOINC: CodeSystem =
+pub(in crate::record) const LOINC: CodeSystem =
     CodeSystem(["http://loinc.org", "urn:oid:2.16.840.1.113883.6.1"]);
-pub(super) const SNOMED: CodeSystem =
+pub(in crate::record) const SNOMED: CodeSystem =
     CodeSystem(["http://snomed.info/sct", "urn:oid:2.16.840.1.113883.6.96"]);
-pub(super) const CVX: CodeSystem =
+pub(in crate::record) const CVX: CodeSystem =
     CodeSystem(["http://hl7.org/fhir/sid/cvx", "urn:oid:2.16.840.1.113883.12.292"]);
 
 /// Under what a concept is listed: its code in the system, else its words.
-pub(super) fn listed_under(concept: &Value, system: &CodeSystem) -> String {
+pub(in crate::record) fn listed_under(concept: &Value, system: &CodeSystem) -> String {
     code_in(concept, system).map_or_else(|| words(concept).to_lowercase(), str::to_owned)
 }
 
 /// Whether a concept or a plain code says one of some codes.
-pub(super) fn says(value: &Value, codes: &[&str]) -> bool {
+pub(in crate::record) fn says(value: &Value, codes: &[&str]) -> bool {
     value.as_str().is_some_and(|code| codes.contains(&code))
         || value["coding"]
             .as_array()
@@ -115,7 +115,7 @@ pub(super) fn says(value: &Value, codes: &[&str]) -> bool {
 /// An Observation's value with its decimals as the member wrote them.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Measured {
+pub(in crate::record) struct Measured {
     #[serde(default)]
     value_quantity: Option<Quantity>,
     #[serde(default)]
@@ -169,7 +169,7 @@ impl Quantity {
 
 impl Measured {
     /// The value without its unit; blood pressure as `128/76`.
-    pub(super) fn value(&self) -> Option<String> {
+    pub(in crate::record) fn value(&self) -> Option<String> {
         if let Some(number) = self.value_quantity.as_ref().and_then(Quantity::number) {
             return Some(number);
         }
@@ -187,18 +187,18 @@ impl Measured {
     }
 
     /// The unit, empty where there is none.
-    pub(super) fn unit(&self) -> &str {
+    pub(in crate::record) fn unit(&self) -> &str {
         let component = || self.component.first().and_then(|first| first.value_quantity.as_ref());
         self.value_quantity.as_ref().or_else(component).map(Quantity::unit).unwrap_or_default()
     }
 
     /// The number, for a trend.
-    pub(super) fn number(&self) -> Option<f64> {
+    pub(in crate::record) fn number(&self) -> Option<f64> {
         self.value_quantity.as_ref()?.value.as_ref()?.get().parse().ok()
     }
 
     /// `HH`, `L` …; empty where normal or not said.
-    pub(super) fn flag(&self) -> &str {
+    pub(in crate::record) fn flag(&self) -> &str {
         let code = self
             .interpretation
             .first()
@@ -208,7 +208,7 @@ impl Measured {
     }
 
     /// The reference range in words.
-    pub(super) fn range(&self) -> Option<String> {
+    pub(in crate::record) fn range(&self) -> Option<String> {
         let range = self.reference_range.first()?;
         let number = |limit: &Option<Quantity>| limit.as_ref().and_then(Quantity::number);
         match (number(&range.low), number(&range.high)) {
