@@ -21,7 +21,7 @@ use crate::{
     access::Interaction,
     domain::{EnterpriseId, LocalId},
     exchange::{MatchQuery, MatchedPatient, match_patient, read_patient, register_patient},
-    fhir::Resource,
+    fhir::{Issue, OperationOutcome, Resource},
     index::Outcome,
     matching::MatchGrade,
 };
@@ -149,6 +149,12 @@ fn match_answer(gateway: &Gateway, id: &str, matched: &[MatchedPatient]) -> Vec<
         });
         let url = format!("{}/Patient/{}", gateway.settings.base_url, one.view.person());
         set.push_with_search(Some(&url), &one.view.to_json(), &search);
+    }
+    let warnings: Vec<Issue> = matched.iter().flat_map(|one| one.view.warnings()).collect();
+    if !warnings.is_empty() {
+        let outcome = OperationOutcome::new(warnings);
+        let json = serde_json::to_string(&outcome).expect("an outcome is plain data");
+        set.push(None, &json, Mode::Outcome);
     }
     set.into_json()
 }

@@ -4,7 +4,7 @@ use crate::{
     access::{AuditError, Closing, ConsentError, InvalidConsent, Refusal},
     fhir::{InvalidResource, Issue, patient::Fault},
     hl7v2,
-    index::{IndexError, LocalRefusal, TooBroad},
+    index::{IndexError, LocalRefusal, StewardRefusal, TooBroad},
 };
 
 /// Why the exchange cannot answer at all. A member that fails is no error but an outcome.
@@ -79,6 +79,9 @@ pub enum ExchangeError {
     /// What a member says of its own records cannot be followed.
     #[error(transparent)]
     Local(LocalRefusal),
+    /// What a steward wants cannot be done.
+    #[error(transparent)]
+    Steward(StewardRefusal),
     /// The index failed.
     #[error(transparent)]
     Index(IndexError),
@@ -108,6 +111,15 @@ impl From<LocalRefusal> for ExchangeError {
 impl From<hl7v2::Fault> for ExchangeError {
     fn from(fault: hl7v2::Fault) -> Self {
         Self::InvalidMessage(fault)
+    }
+}
+
+impl From<StewardRefusal> for ExchangeError {
+    fn from(refusal: StewardRefusal) -> Self {
+        match refusal {
+            StewardRefusal::Index(error) => error.into(),
+            other => Self::Steward(other),
+        }
     }
 }
 
@@ -149,6 +161,7 @@ pub(super) fn rejected(error: &ExchangeError) -> Closing {
         ExchangeError::NoMemberAnswered(_) => Closing::Failed("no member answered"),
         ExchangeError::Busy => Closing::Failed("too many queries under way"),
         ExchangeError::Local(_) => Closing::Rejected("a local merge, link or end that cannot be"),
+        ExchangeError::Steward(_) => Closing::Rejected("a decision that cannot be"),
         ExchangeError::Index(_) => Closing::Failed("the index failed"),
         ExchangeError::Audit(_) => Closing::Failed("the audit trail failed"),
     }

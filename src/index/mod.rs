@@ -8,6 +8,7 @@ mod decide;
 mod decision;
 mod deed;
 mod draft;
+mod evidence;
 mod fold;
 mod golden;
 mod join;
@@ -22,6 +23,8 @@ mod registry;
 mod review;
 mod rules;
 mod search;
+mod steward;
+mod story;
 mod survivorship;
 mod tasks;
 #[cfg(test)]
@@ -40,13 +43,16 @@ use crate::{
 };
 
 pub use deed::DeedKind;
+pub use evidence::{ReviewEvidence, ReviewedRecord, ReviewedSide};
 pub use golden::{GoldenView, Location, Origin};
 pub use lifecycle::{Followed, Following, LocalEvent, LocalRefusal, LocalWord};
 pub use limits::IndexLimits;
 pub use query::PersonMatch;
 pub use registration::{Outcome, Registered, Registration};
-pub use review::{ReviewTask, TaskKind, TaskState};
+pub use review::{ReviewPage, ReviewQuery, ReviewTask, TaskKind, TaskState};
 pub use search::{Criterion, IdentifierToken, Part, TextMatch, TextPart, TooBroad};
+pub use steward::{Acted, ReviewVerdict, StewardAct, StewardRefusal};
+pub use story::{MixedSpan, Story, StoryEvent};
 
 use linker::{Job, Linker};
 use registry::Registry;
