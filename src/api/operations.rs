@@ -138,11 +138,11 @@ impl Operation {
                 let min = u8::from(usage == "in");
                 let max = if *many { "*" } else { "1" };
                 let mut told = json!({ "name": name, "use": usage, "min": min, "max": max });
-                if !kind.is_empty() {
-                    told["type"] = json!(kind);
-                } else {
+                if kind.is_empty() {
                     // What has parts has no type; each answer shows them.
                     told["part"] = json!([{ "name": "part", "use": usage, "min": 0, "max": "*" }]);
+                } else {
+                    told["type"] = json!(kind);
                 }
                 told
             }

@@ -91,7 +91,9 @@ const fn question(kind: TaskKind) -> &'static str {
 }
 
 fn part(name: &str, parts: Vec<Value>) -> Value {
-    json!({ "name": name, "part": parts })
+    let mut told = json!({ "name": name });
+    told["part"] = Value::Array(parts);
+    told
 }
 
 /// Both sides of a question.

@@ -6,6 +6,7 @@ pub mod demo;
 pub mod evaluate;
 pub mod explain;
 pub mod import;
+pub mod index;
 pub mod link;
 mod linkage_csv;
 mod linkage_report;
@@ -43,6 +44,8 @@ enum Command {
     Import(import::ImportArgs),
     /// Look at the members of the exchange, and change them
     Member(member::MemberArgs),
+    /// Try another model on what is linked, and say which one decides
+    Index(index::IndexArgs),
     /// Prove that the audit trail is whole
     Audit(audit::AuditArgs),
     /// Mint certificates to try the exchange with
@@ -73,6 +76,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             runtime()?.block_on(member::run(args, Arc::new(SystemClock)))?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Index(args) => runtime()?.block_on(index::run(args)),
         Command::Audit(args) => runtime()?.block_on(audit::run(args)),
         Command::Certs(args) => certs::run(args).map(|()| ExitCode::SUCCESS),
         Command::Link(args) => link::run(&args),

@@ -30,6 +30,7 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 mod told;
+mod what_if;
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -53,6 +54,7 @@ pub use review::{ReviewPage, ReviewQuery, ReviewTask, TaskKind, TaskState};
 pub use search::{Criterion, IdentifierToken, Part, TextMatch, TextPart, TooBroad};
 pub use steward::{Acted, ReviewVerdict, StewardAct, StewardRefusal};
 pub use story::{MixedSpan, Story, StoryEvent};
+pub use what_if::{LinkChange, WhatIf, what_if};
 
 use linker::{Job, Linker};
 use registry::Registry;
@@ -123,6 +125,15 @@ impl Index {
     ) -> Result<Self, IndexError> {
         let model_version = model.version().to_owned();
         let folded = fold::fold(db.reader(), Population::new(model)).await?;
+        if let Some(activated) = folded.state.registry.activated_model()
+            && activated != model_version
+        {
+            tracing::warn!(
+                model.activated = activated,
+                model.opened = %model_version,
+                "another model than the one that was activated decides from here on"
+            );
+        }
         let shared = Arc::new(Shared(RwLock::new(folded.state)));
         let (jobs, queue) = mpsc::channel(limits.queue_max.max(1));
         let (end, ended) = oneshot::channel();

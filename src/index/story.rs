@@ -212,12 +212,11 @@ fn came_to(
 fn event(row: &JournalRow, registry: &Registry) -> Option<StoryEvent> {
     let deed = super::DeedKind::parse(&row.kind)
         .and_then(|_| serde_json::from_str::<Deed>(&row.decision).ok());
-    let (text, reason, by) = match deed {
-        Some(deed) => (deed_text(row, &deed, registry), deed.reason.clone(), deed.by),
-        None => {
-            let told: ToldEntry = serde_json::from_str(&row.decision).ok()?;
-            (entry_text(row, &told)?, None, told.fed_by)
-        }
+    let (text, reason, by) = if let Some(deed) = deed {
+        (deed_text(row, &deed, registry), deed.reason.clone(), deed.by)
+    } else {
+        let told: ToldEntry = serde_json::from_str(&row.decision).ok()?;
+        (entry_text(row, &told)?, None, told.fed_by)
     };
     Some(StoryEvent {
         decision: row.seq,
@@ -319,7 +318,7 @@ fn deed_text(row: &JournalRow, deed: &Deed, registry: &Registry) -> String {
     for goal in goals {
         let mut moved = deed.moved.iter().filter(|moved| moved.to == goal);
         let moved = records(&mut moved.by_ref().map(|moved| moved.record));
-        text.push_str(&format!(" To person {goal} went {moved}."));
+        text = format!("{text} To person {goal} went {moved}.");
     }
     if !deed.asked.is_empty() {
         text.push_str(" A steward is asked.");

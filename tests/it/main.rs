@@ -28,5 +28,6 @@ mod reads;
 mod regressions;
 mod searches;
 mod searching;
+mod stewardship;
 mod summaries;
 mod tls;

@@ -554,3 +554,33 @@ proptest! {
         });
     }
 }
+
+#[tokio::test]
+async fn what_another_threshold_would_change_is_told_and_nothing_changes() {
+    let world = World::new().await;
+    let one = world.register("north/1", &imogen()).await.person;
+    world.register("south/1", &imogen_mistyped()).await;
+    let sister = world.register("east/1", &twin()).await.person;
+    world.register("west/1", &bertha()).await;
+    let kept = world.act(separate(one, &["south/1"])).await;
+    let before = (world.memory(), world.journal().await.len());
+    let ask = async |model: Model| {
+        let limits = IndexLimits::default();
+        what_if(world.db.reader(), Arc::new(model), &limits).await.expect("it reads")
+    };
+    let same = ask(Model::default_model()).await;
+    assert_eq!((same.records, same.persons_today, same.persons_then), (4, 4, 3));
+    assert_eq!(same.made.len(), 1, "the steward's word is all that keeps the two apart");
+    assert!(same.made[0].is_held && same.made[0].persons.contains(&kept.persons[1]));
+    let loose = ask(Model::default_model().linking_from(-60.0)).await;
+    assert!(loose.persons_then < same.persons_then, "{loose:?}");
+    assert!(loose.made.iter().any(|change| change.persons.contains(&sister)), "{loose:?}");
+    let strict = ask(Model::default_model().linking_from(500.0)).await;
+    assert_eq!((strict.persons_then, strict.made.len()), (4, 0));
+    assert_eq!((world.memory(), world.journal().await.len()), before, "nothing is kept");
+    world.act(StewardAct::Undo { decision: kept.decision.expect("written") }).await;
+    let strict = ask(Model::default_model().linking_from(500.0)).await;
+    assert_eq!(strict.broken.len(), 1, "what is linked today would not be");
+    assert_eq!(strict.broken[0].persons, [one]);
+    world.check_rebuild().await;
+}
