@@ -14,10 +14,11 @@ mod labels;
 mod permit;
 mod refusal;
 mod requester;
+mod steward;
 
 pub use audit::{
     AuditError, AuditLog, AuditNote, AuditSettings, AuditStart, Closing, Disclosure, Interaction,
-    OpenAudit, RawRequest, Released,
+    OpenAudit, RawRequest, Released, Shown,
 };
 pub use certificate::{InvalidRevocations, Revocations};
 pub use clients::{Clients, InvalidClient, InvalidClients};
@@ -30,3 +31,4 @@ pub use labels::{Confidentiality, Restrictions, SecurityLabel};
 pub use permit::Permit;
 pub use refusal::{Denial, Refusal};
 pub use requester::{Requester, RequestingOrganization, Role, RoleSet};
+pub use steward::StewardPermit;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::search_input::is_searched;
+use super::{operations, search_input::is_searched};
 use crate::{
     fhir::{
         FHIR_JSON,
@@ -44,6 +44,7 @@ fn resources(base_url: &str) -> Vec<Value> {
     let mut all = vec![
         patient(base_url),
         consent(),
+        tasks(base_url),
         definitions("OperationDefinition"),
         definitions("SearchParameter"),
         organization(),
@@ -79,6 +80,16 @@ fn patient(base_url: &str) -> Value {
     let operation =
         |name: &str, definition: &str| json!({ "name": name, "definition": definition });
     let own = |id: &str| format!("{base_url}/OperationDefinition/{id}");
+    let pix = "https://profiles.ihe.net/ITI/PIXm/OperationDefinition/IHE.PIXm.pix";
+    let mut operations = vec![
+        operation("match", "http://hl7.org/fhir/OperationDefinition/Patient-match"),
+        operation("everything", "http://hl7.org/fhir/OperationDefinition/Patient-everything"),
+        operation("summary", "http://hl7.org/fhir/uv/ips/OperationDefinition/summary"),
+        operation("ed-brief", &own("patient-ed-brief")),
+        operation("ihe-pix", pix),
+        operation("locate-records", &own("patient-locate-records")),
+    ];
+    operations.extend(operations::listed(base_url, "Patient"));
     json!({
         "type": "Patient",
         "interaction": [
@@ -93,17 +104,26 @@ fn patient(base_url: &str) -> Value {
         "updateCreate": false,
         "conditionalUpdate": true,
         "searchParam": patient_parameters(base_url),
-        "operation": [
-            operation("match", "http://hl7.org/fhir/OperationDefinition/Patient-match"),
-            operation("everything", "http://hl7.org/fhir/OperationDefinition/Patient-everything"),
-            operation("summary", "http://hl7.org/fhir/uv/ips/OperationDefinition/summary"),
-            operation("ed-brief", &own("patient-ed-brief")),
-            operation(
-                "ihe-pix",
-                "https://profiles.ihe.net/ITI/PIXm/OperationDefinition/IHE.PIXm.pix",
-            ),
-            operation("locate-records", &own("patient-locate-records")),
-        ]
+        "operation": operations
+    })
+}
+
+/// Review tasks, for clients with the steward role.
+fn tasks(base_url: &str) -> Value {
+    let parameter = |name: &str, kind: &str, documentation: &str| json!({ "name": name, "type": kind, "documentation": documentation });
+    json!({
+        "type": "Task",
+        "interaction": [{ "code": "read" }, { "code": "search-type" }],
+        "versioning": "no-version",
+        "documentation": "Questions about who is who, for clients with the steward role; the most hazardous kind first, and of that the oldest.",
+        "searchParam": [
+            parameter("status", "token", "requested, in-progress, completed or cancelled; requested and in-progress where not told"),
+            parameter("business-status", "token", "open, claimed, same, different, cannot_tell, settled or withdrawn"),
+            parameter("code", "token", "link_in_doubt, possible_duplicate_persons or possible_link"),
+            parameter("owner", "string", "the client that has it in hand, by its id"),
+            parameter("member", "string", "a member of whom a record is concerned, by its code"),
+        ],
+        "operation": operations::listed(base_url, "Task")
     })
 }
 

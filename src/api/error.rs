@@ -8,7 +8,7 @@ use crate::{
     exchange::ExchangeError,
     fhir::{InvalidResource, Issue, IssueSeverity, IssueType, OperationOutcome},
     fhir::{search::InvalidSearch, xml::InvalidXml},
-    index::LocalRefusal,
+    index::{LocalRefusal, StewardRefusal},
 };
 
 /// Why a request got no answer.
@@ -209,6 +209,10 @@ fn of_exchange(failed: &ExchangeError) -> (StatusCode, Vec<Issue>) {
             let (status, code) = of_local(refusal);
             one(status, code, &text)
         }
+        ExchangeError::Steward(refusal) => {
+            let (status, code) = of_steward(refusal);
+            one(status, code, &text)
+        }
         ExchangeError::CheckFailed(..) => {
             one(StatusCode::UNPROCESSABLE_ENTITY, IssueType::BusinessRule, &text)
         }
@@ -233,6 +237,26 @@ fn of_local(refusal: &LocalRefusal) -> (StatusCode, IssueType) {
         | LocalRefusal::IdentifierInUse
         | LocalRefusal::Index(_) => (StatusCode::CONFLICT, IssueType::Conflict),
         LocalRefusal::SameRecord | LocalRefusal::OtherAuthority => {
+            (StatusCode::UNPROCESSABLE_ENTITY, IssueType::BusinessRule)
+        }
+    }
+}
+
+/// What a steward wants and cannot be.
+fn of_steward(refusal: &StewardRefusal) -> (StatusCode, IssueType) {
+    match refusal {
+        StewardRefusal::UnknownTask
+        | StewardRefusal::UnknownPerson
+        | StewardRefusal::NoDecision => (StatusCode::NOT_FOUND, IssueType::NotFound),
+        StewardRefusal::TaskClosed
+        | StewardRefusal::InOtherHands
+        | StewardRefusal::KeptApart(_)
+        | StewardRefusal::UndoneAlready
+        | StewardRefusal::Overtaken
+        | StewardRefusal::Index(_) => (StatusCode::CONFLICT, IssueType::Conflict),
+        StewardRefusal::SamePerson
+        | StewardRefusal::ForeignRecord
+        | StewardRefusal::NothingToSeparate => {
             (StatusCode::UNPROCESSABLE_ENTITY, IssueType::BusinessRule)
         }
     }

@@ -14,14 +14,19 @@ mod identifier_routes;
 mod match_input;
 mod member_routes;
 mod negotiate;
+mod operations;
 mod parameters;
 mod patient_routes;
 mod patient_search;
 mod patient_search_routes;
 mod render;
+mod review_render;
+mod review_routes;
 mod search_input;
 mod search_routes;
 mod searchset;
+mod steward_parameters;
+mod steward_routes;
 mod xml;
 
 use std::sync::Arc;
@@ -98,6 +103,8 @@ pub fn routes(config: &mut web::ServiceConfig) {
                     .route(web::post().to(patient_routes::post_match))
                     .default_service(web::to(method_not_allowed)),
             )
+            // Before what would take an operation for an id.
+            .configure(stewardship)
             .service(
                 web::resource("/Patient/{id}")
                     .route(web::get().to(patient_routes::get_patient))
@@ -185,6 +192,28 @@ fn directory(config: &mut web::ServiceConfig) {
                     .route(web::get().to(directory_routes::read))
                     .default_service(web::to(method_not_allowed)),
             );
+    }
+}
+
+/// What stewards work with.
+fn stewardship(config: &mut web::ServiceConfig) {
+    type Route = (&'static str, actix_web::Route);
+    let routes: [Route; 11] = [
+        ("/Task", web::get().to(review_routes::search_tasks)),
+        ("/Task/{no}", web::get().to(review_routes::get_task)),
+        ("/Task/{no}/$evidence", web::get().to(review_routes::get_evidence)),
+        ("/Task/{no}/$claim", web::post().to(review_routes::post_claim)),
+        ("/Task/{no}/$release", web::post().to(review_routes::post_release)),
+        ("/Task/{no}/$decide", web::post().to(review_routes::post_decide)),
+        ("/Patient/{id}/$separate-records", web::post().to(steward_routes::post_separate)),
+        ("/Patient/{id}/$identity-history", web::get().to(steward_routes::get_history)),
+        ("/Patient/$merge-persons", web::post().to(steward_routes::post_merge)),
+        ("/Patient/$undo-decision", web::post().to(steward_routes::post_undo)),
+        ("/Patient/$shown-while-mixed", web::get().to(steward_routes::get_shown)),
+    ];
+    for (path, route) in routes {
+        let resource = web::resource(path).route(route);
+        config.service(resource.default_service(web::to(method_not_allowed)));
     }
 }
 

@@ -151,13 +151,15 @@ fn match_answer(gateway: &Gateway, id: &str, matched: &Matched) -> Vec<u8> {
         let url = format!("{}/Patient/{}", gateway.settings.base_url, one.view.person());
         set.push_with_search(Some(&url), &one.view.to_json(), &search);
     }
-    if !matched.faults.is_empty() {
-        // No error: the rest was understood, and was asked (ITI-119, case 10).
-        let issue = |fault: &Fault| {
-            let words = format!("passed over: {}", fault.problem);
-            Issue::new(IssueSeverity::Warning, IssueType::Value, words).at(fault.expression)
-        };
-        let outcome = OperationOutcome::new(matched.faults.iter().map(issue).collect());
+    // No error: the rest was understood, and was asked (ITI-119, case 10).
+    let passed_over = matched.faults.iter().map(|fault: &Fault| {
+        let words = format!("passed over: {}", fault.problem);
+        Issue::new(IssueSeverity::Warning, IssueType::Value, words).at(fault.expression)
+    });
+    let doubts = matched.patients.iter().flat_map(|one| one.view.warnings());
+    let warnings: Vec<Issue> = passed_over.chain(doubts).collect();
+    if !warnings.is_empty() {
+        let outcome = OperationOutcome::new(warnings);
         let outcome = serde_json::to_string(&outcome).expect("an outcome is plain data");
         set.push(None, &outcome, Mode::Outcome);
     }

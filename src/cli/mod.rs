@@ -8,6 +8,7 @@ pub mod demo;
 pub mod evaluate;
 pub mod explain;
 pub mod import;
+pub mod index;
 pub mod link;
 mod linkage_csv;
 mod linkage_report;
@@ -46,6 +47,8 @@ enum Command {
     Import(import::ImportArgs),
     /// Look at the members of the exchange, check them and change them
     Member(member::MemberArgs),
+    /// Try another model on what is linked, and say which one decides
+    Index(index::IndexArgs),
     /// Prove that the audit trail is whole
     Audit(audit::AuditArgs),
     /// Copy everything an exchange knows into one file, checked
@@ -77,7 +80,6 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Simulate(args) => simulate::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Import(args) => runtime()?.block_on(import::run(args)),
         Command::Member(args) => runtime()?.block_on(member::run(args, Arc::new(SystemClock))),
-        Command::Audit(args) => runtime()?.block_on(audit::run(args)),
         Command::Backup(args) => {
             runtime()?.block_on(backup::run_backup(args))?;
             Ok(ExitCode::SUCCESS)
@@ -86,6 +88,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             runtime()?.block_on(backup::run_restore(args))?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Index(args) => runtime()?.block_on(index::run(args)),
+        Command::Audit(args) => runtime()?.block_on(audit::run(args)),
         Command::Certs(args) => certs::run(args).map(|()| ExitCode::SUCCESS),
         Command::Link(args) => link::run(&args),
         Command::Train(args) => train::run(&args),

@@ -35,6 +35,11 @@ impl About {
         Self { patient: Some(id), resource: Some(format!("Patient/{id}")) }
     }
 
+    /// A review task.
+    pub(super) fn task(no: u64) -> Self {
+        Self::resource(format!("Task/{no}"))
+    }
+
     pub(super) fn resource(resource: String) -> Self {
         Self { patient: None, resource: Some(resource) }
     }

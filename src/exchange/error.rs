@@ -7,7 +7,7 @@ use crate::{
     federation::Checkup,
     fhir::{InvalidResource, Issue, patient::Fault},
     hl7v2,
-    index::{IndexError, LocalRefusal, TooBroad},
+    index::{IndexError, LocalRefusal, StewardRefusal, TooBroad},
 };
 
 /// Why the exchange cannot answer at all. A member that fails is no error but an outcome.
@@ -94,6 +94,9 @@ pub enum ExchangeError {
     /// The directory cannot be changed so.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
+    /// What a steward wants cannot be done.
+    #[error(transparent)]
+    Steward(StewardRefusal),
     /// The index failed.
     #[error(transparent)]
     Index(IndexError),
@@ -123,6 +126,15 @@ impl From<LocalRefusal> for ExchangeError {
 impl From<hl7v2::Fault> for ExchangeError {
     fn from(fault: hl7v2::Fault) -> Self {
         Self::InvalidMessage(fault)
+    }
+}
+
+impl From<StewardRefusal> for ExchangeError {
+    fn from(refusal: StewardRefusal) -> Self {
+        match refusal {
+            StewardRefusal::Index(error) => error.into(),
+            other => Self::Steward(other),
+        }
     }
 }
 
@@ -168,6 +180,7 @@ pub(super) fn rejected(error: &ExchangeError) -> Closing {
         ExchangeError::UnknownVersion => Closing::Rejected("no such version"),
         ExchangeError::CheckFailed(..) => Closing::Rejected("the member failed its check"),
         ExchangeError::Directory(_) => Closing::Failed("the directory was not changed"),
+        ExchangeError::Steward(_) => Closing::Rejected("a decision that cannot be"),
         ExchangeError::Index(_) => Closing::Failed("the index failed"),
         ExchangeError::Audit(_) => Closing::Failed("the audit trail failed"),
     }

@@ -189,7 +189,8 @@ async fn put_together(
     heard: Vec<Heard>,
 ) -> Result<Snapshot, ExchangeError> {
     let mut complete = heard.iter().all(|one| one.status.is_complete());
-    let (mut statement, mut taken) = (Vec::new(), Vec::new());
+    // What may be another person's comes before what is missing.
+    let (mut statement, mut taken) = (view.warnings(), Vec::new());
     for one in heard {
         statement.extend(one.issues);
         if let Ok(answer) = one.taking.await {

@@ -8,18 +8,22 @@ mod brief_record;
 mod call;
 mod change_identifier;
 mod cross_reference;
+mod decide_review;
 mod error;
 mod gather;
 mod link_records;
+mod list_reviews;
 mod local_word;
 mod locate_records;
 mod manage_members;
 mod match_patient;
 mod member_directory;
+mod merge_persons;
 mod merge_records;
 mod message_reader;
 mod messages_seen;
 mod patient_view;
+mod person_history;
 mod read_document;
 mod read_patient;
 mod read_resource;
@@ -31,10 +35,14 @@ mod retire_record;
 mod retrieve_record;
 mod search_patients;
 mod search_record;
+mod separate_person;
 mod snapshots;
+mod stewarding;
 mod summarize_record;
 mod take_message;
+mod undo_decision;
 mod watch_members;
+mod who_was_shown;
 
 use std::sync::Arc;
 
@@ -45,19 +53,23 @@ pub use brief_record::{BriefedRecord, brief_record};
 pub use call::{Call, admit, reject};
 pub use change_identifier::change_identifier;
 pub use cross_reference::{CrossReference, CrossReferenceQuery, SourceIdentifier, cross_reference};
+pub use decide_review::{claim_review, decide_review, release_review};
 pub use error::ExchangeError;
 use error::rejected;
 pub use gather::{EverythingQuery, reservation};
 pub use link_records::{link_records, unlink_records};
+pub use list_reviews::{list_reviews, read_review, review_evidence};
 pub use local_word::Told;
 pub use locate_records::{FoundRecord, LocatedRecords, Whom, locate_records};
 pub use manage_members::{Manager, MemberDesk};
 pub use match_patient::{MatchQuery, Matched, MatchedPatient, match_patient};
 pub use member_directory::{DirectoryKind, DirectoryPage, MemberDirectory};
+pub use merge_persons::merge_persons;
 pub use merge_records::merge_records;
 pub use message_reader::MessageReader;
 pub use messages_seen::MessagesSeen;
 pub use patient_view::PatientView;
+pub use person_history::person_history;
 pub use read_document::{DocumentContent, read_document};
 pub use read_patient::read_patient;
 pub use read_resource::read_resource;
@@ -73,10 +85,13 @@ pub use search_patients::{
 pub use search_record::{
     FoundResources, RecordSearch, SoughtPatient, next_page_of_search, search_record,
 };
+pub use separate_person::separate_person;
 pub use snapshots::{Selection, Snapshot, SnapshotSettings, Snapshots};
 pub use summarize_record::summarize_record;
 pub use take_message::{Taken, take_message};
+pub use undo_decision::undo_decision;
 pub use watch_members::watch_members;
+pub use who_was_shown::{WronglyShown, who_was_shown};
 
 use crate::{
     access::{AuditLog, Clients, ConsentBook},

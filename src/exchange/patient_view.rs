@@ -5,7 +5,7 @@ use super::{Exchange, ExchangeError};
 use crate::{
     access::Permit,
     domain::{Address, Demographics, EnterpriseId, RecordKey},
-    fhir::patient::demographics_to_patient,
+    fhir::{Issue, IssueSeverity, IssueType, patient::demographics_to_patient},
     index::GoldenView,
 };
 
@@ -16,7 +16,22 @@ pub struct PatientView {
     demographics: Demographics,
     sources: Vec<Source>,
     updated: OffsetDateTime,
+    doubt: Doubt,
 }
+
+/// Whether some of what is shown may be somebody else's.
+#[derive(Clone, Default)]
+struct Doubt {
+    /// Whether a steward has yet to say if a record belongs to the person.
+    stands: bool,
+    /// The records in doubt, as far as records are shown at all.
+    records: Vec<RecordKey>,
+}
+
+/// The tag of a Patient some of whose records may be somebody else's.
+const IN_DOUBT_SYSTEM: &str = "urn:tessera:identity";
+/// Its code; a link in doubt has it as an extension.
+const IN_DOUBT_CODE: &str = "link-in-doubt";
 
 /// A source record and who keeps it.
 #[derive(Clone)]
@@ -52,6 +67,7 @@ impl PatientView {
             demographics: golden.demographics,
             sources,
             updated: golden.updated,
+            doubt: Doubt { stands: !golden.in_doubt.is_empty(), records: golden.in_doubt },
         }
     }
 
@@ -88,7 +104,34 @@ impl PatientView {
             birth_order: told.birth_order,
             ..Demographics::default()
         };
-        Self { person: self.person, demographics, sources: Vec::new(), updated: self.updated }
+        let doubt = Doubt { records: Vec::new(), ..self.doubt };
+        let (person, updated) = (self.person, self.updated);
+        Self { person, demographics, sources: Vec::new(), updated, doubt }
+    }
+
+    /// What must be said beside the person: that a record may be somebody else's, until a steward has
+    /// decided.
+    pub fn warnings(&self) -> Vec<Issue> {
+        let warn = |text: String| Issue::new(IssueSeverity::Warning, IssueType::Conflict, text);
+        let named: Vec<Issue> = self
+            .sources
+            .iter()
+            .filter(|source| self.doubt.records.contains(&source.record))
+            .map(|source| {
+                warn(format!(
+                    "It is in doubt whether the record of {} is this patient's: what it tells may \
+                     be another person's until a steward has decided",
+                    source.member_name
+                ))
+            })
+            .collect();
+        if named.is_empty() && self.doubt.stands {
+            return vec![warn(format!(
+                "It is in doubt whether all that is shown of Patient/{} is one person's",
+                self.person
+            ))];
+        }
+        named
     }
 
     /// The person as a FHIR R4 `Patient`: the golden view, and a `seealso` link to each source record.
@@ -101,7 +144,15 @@ impl PatientView {
         let mut patient = demographics_to_patient(&self.demographics);
         patient.insert("id".into(), self.person.to_string().into());
         let updated = self.updated.format(&Rfc3339).expect("the year has four digits");
-        patient.insert("meta".into(), json!({ "lastUpdated": updated }));
+        let mut meta = json!({ "lastUpdated": updated });
+        if self.doubt.stands {
+            meta["tag"] = json!([{
+                "system": IN_DOUBT_SYSTEM,
+                "code": IN_DOUBT_CODE,
+                "display": "A record behind this may be another person's",
+            }]);
+        }
+        patient.insert("meta".into(), meta);
         let own = self.sources.iter().map(Source::identifier);
         let identifiers: &mut Value =
             patient.entry("identifier").or_insert_with(|| Value::Array(Vec::new()));
@@ -115,7 +166,15 @@ impl PatientView {
             patient.remove("identifier");
         }
         if !self.sources.is_empty() {
-            patient.insert("link".into(), self.sources.iter().map(Source::link).collect());
+            let link = |source: &Source| {
+                let mut link = source.link();
+                if self.doubt.records.contains(&source.record) {
+                    let url = format!("{IN_DOUBT_SYSTEM}:{IN_DOUBT_CODE}");
+                    link["extension"] = json!([{ "url": url, "valueBoolean": true }]);
+                }
+                link
+            };
+            patient.insert("link".into(), self.sources.iter().map(link).collect());
         }
         Value::Object(patient)
     }

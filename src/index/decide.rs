@@ -18,7 +18,7 @@ use super::{
     },
     deed::Standing,
     join::Joining,
-    judge::{Questions, judge},
+    judge::{Own, Questions, judge},
     linker::Linker,
     pending::{Pending, View},
     registration::{Outcome, Prepared, Registered},
@@ -239,7 +239,10 @@ impl Linker {
             let judgement = judge(view, &probe, Some(record_no), &self.limits);
             let others =
                 view.entries_of(person, Some(record_no), self.limits.person_records_judged_max);
-            let own = (!others.is_empty()).then(|| state.population.judge_person(&probe, &others));
+            let own = (!others.is_empty()).then(|| Own {
+                now: state.population.judge_person(&probe, &others),
+                demanded: view.demanded_verdict(record_no, &others),
+            });
             let questions = Questions {
                 view,
                 record_no,

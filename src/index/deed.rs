@@ -26,11 +26,34 @@ pub enum DeedKind {
     Linked,
     /// A member says that two of its records are two persons (A37).
     Unlinked,
+    /// A steward took a question in hand, or put it back.
+    TaskClaimed,
+    /// A steward answered a question.
+    TaskDecided,
+    /// A steward made two persons one.
+    PersonsMerged,
+    /// A steward took records out of a person.
+    PersonSeparated,
+    /// A steward took back what a steward had done.
+    Undone,
+    /// Another model decides from here on.
+    ModelActivated,
 }
 
 impl DeedKind {
-    const ALL: [Self; 5] =
-        [Self::Retired, Self::MergedLocally, Self::Renamed, Self::Linked, Self::Unlinked];
+    const ALL: [Self; 11] = [
+        Self::Retired,
+        Self::MergedLocally,
+        Self::Renamed,
+        Self::Linked,
+        Self::Unlinked,
+        Self::TaskClaimed,
+        Self::TaskDecided,
+        Self::PersonsMerged,
+        Self::PersonSeparated,
+        Self::Undone,
+        Self::ModelActivated,
+    ];
 
     /// As the journal names it.
     pub const fn as_str(self) -> &'static str {
@@ -40,6 +63,12 @@ impl DeedKind {
             Self::Renamed => "renamed",
             Self::Linked => "linked",
             Self::Unlinked => "unlinked",
+            Self::TaskClaimed => "task_claimed",
+            Self::TaskDecided => "task_decided",
+            Self::PersonsMerged => "persons_merged",
+            Self::PersonSeparated => "person_separated",
+            Self::Undone => "undone",
+            Self::ModelActivated => "model_activated",
         }
     }
 
@@ -66,6 +95,24 @@ pub(super) struct Deed {
     pub(super) asked: Vec<AskedTask>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) tasks: Vec<TaskChange>,
+    /// Statements that no longer hold, by the number of the deed that made them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) lifted: Vec<u64>,
+    /// The deed that this one takes back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) undoes: Option<u64>,
+    /// The question that it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) answers: Option<u64>,
+    /// Why, in the steward's words; it may name the patient.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) reason: Option<String>,
+    /// Since when what it takes apart was shown as one, in microseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) mixed_since: Option<i64>,
+    /// The model that decides from here on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) activated: Option<String>,
     /// Told after something later was known: nothing changes, and it is known again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) late: Option<Content>,

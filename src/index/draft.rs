@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use crate::{
     domain::{EnterpriseId, RecordKey},
-    matching::{PairVerdict, PersonVerdict, RecordNo},
+    matching::{MatchGrade, PairVerdict, PersonVerdict, RecordNo},
     storage::{PersonRow, ReviewTaskRow, SourceRecordRow, Write},
 };
 
@@ -76,7 +76,12 @@ impl<'a> Draft<'a> {
             asked.is_empty(),
             tasks.is_empty(),
         ];
-        lists.iter().all(|empty| *empty) && renamed.is_none() && rule.is_none() && late.is_none()
+        lists.iter().all(|empty| *empty)
+            && renamed.is_none()
+            && rule.is_none()
+            && late.is_none()
+            && self.deed.lifted.is_empty()
+            && self.deed.activated.is_none()
     }
 
     /// Numbers the deed and works out its rows.
@@ -269,6 +274,28 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Gives a claimed task to whoever this deed is by.
+    pub(super) fn hand_over(&mut self, no: u64) {
+        let (from, to) = (TaskState::Claimed, TaskState::Claimed);
+        self.deed.tasks.push(TaskChange { no, from, to });
+    }
+
+    /// Closes a question that should not have been asked, unless it is closed.
+    pub(super) fn withdraw_task(&mut self, no: u64) {
+        let task = self.state.registry.tasks().get(no);
+        if task.is_some_and(|task| task.state.is_pending()) {
+            self.change_task(no, TaskState::Withdrawn);
+        }
+    }
+
+    /// Takes back what became of a question, unless something else has become of it since.
+    pub(super) fn return_task(&mut self, change: &TaskChange) {
+        let task = self.state.registry.tasks().get(change.no);
+        if task.is_some_and(|task| task.state == change.to) {
+            self.change_task(change.no, change.from);
+        }
+    }
+
     /// Closes the questions whether records of these persons are one.
     pub(super) fn settle_between(&mut self, persons: &[EnterpriseId], to: TaskState) {
         let registry = &self.state.registry;
@@ -288,6 +315,34 @@ impl<'a> Draft<'a> {
         let redirected = self.deed.redirected.iter().find(|one| one.person == person);
         let person = redirected.and_then(|one| one.to).unwrap_or(person);
         persons.contains(&person)
+    }
+
+    /// Closes the doubts about records that leave the person they were doubted in.
+    pub(super) fn settle_doubts_of(&mut self, records: &[u32]) {
+        let tasks = self.state.registry.tasks();
+        let doubts = records.iter().flat_map(|no| tasks.of_record(*no));
+        let doubts = doubts.filter(|task| task.raised.kind == TaskKind::LinkInDoubt);
+        let nos: Vec<u64> = doubts.map(|task| task.raised.no).collect();
+        for no in nos {
+            self.change_task(no, TaskState::Settled);
+        }
+    }
+
+    /// Asks about every record of a person that its other records do not hold for certain.
+    pub(super) fn doubt_unheld(&mut self, person: EnterpriseId) {
+        let records = self.active_records_of(person);
+        if records.len() < 2 {
+            return;
+        }
+        for &record_no in records.iter().take(self.limits.person_records_judged_max) {
+            let others: Vec<u32> =
+                records.iter().copied().filter(|&other| other != record_no).collect();
+            let Some(verdict) = self.judge_own(record_no) else { continue };
+            let held = verdict.grade == MatchGrade::Certain && !verdict.contradicted;
+            if !held && !self.state.registry.rules().demand(&[record_no], &others) {
+                self.ask(TaskKind::LinkInDoubt, record_no, None, verdict.bits);
+            }
+        }
     }
 
     /// Closes the questions about a record that is no more, and those that compare somebody with a
@@ -312,7 +367,14 @@ impl<'a> Draft<'a> {
         let redirected = self.deed.redirected.iter();
         let redirected = redirected.flat_map(|one| [Some(one.person), one.from, one.to]).flatten();
         let asked = self.deed.asked.iter().map(|asked| asked.task.person);
-        moved.chain(redirected).chain(asked).collect()
+        let tasks = self.state.registry.tasks();
+        let answered = self.deed.answers.and_then(|no| tasks.get(no)).into_iter();
+        let answered = answered.flat_map(|task| {
+            let registry = &self.state.registry;
+            let other = task.raised.other.map(|other| registry.living(other));
+            [Some(self.person_of(task.record_no)), other].into_iter().flatten()
+        });
+        moved.chain(redirected).chain(asked).chain(answered).collect()
     }
 
     /// The records that the deed is about.
@@ -396,9 +458,7 @@ impl<'a> Draft<'a> {
             task.row(&record, self.now, body)
         };
         let asked = self.deed.asked.iter().map(|AskedTask { record, task }| {
-            let (raised, opened) = (task.clone(), self.now);
-            let state = TaskState::Open;
-            row(KeptTask { raised, record_no: *record, opened, state }, "{}".to_owned())
+            row(KeptTask::new(task.clone(), *record, self.now), "{}".to_owned())
         });
         let changed = self.deed.tasks.iter().filter_map(|change| {
             let task = KeptTask { state: change.to, ..registry.tasks().get(change.no)?.clone() };

@@ -25,6 +25,8 @@ pub struct Location {
     pub told: OffsetDateTime,
     /// What the member feeds of the person.
     pub demographics: Demographics,
+    /// Whether it is in doubt that the record is this person's.
+    pub in_doubt: bool,
 }
 
 /// What last told of a record.
@@ -51,6 +53,8 @@ pub struct GoldenView {
     pub records: Vec<RecordKey>,
     /// When the latest of them was told.
     pub updated: OffsetDateTime,
+    /// Those of the records whose link to the person is in doubt: they may be somebody else's.
+    pub in_doubt: Vec<RecordKey>,
 }
 
 impl GoldenView {
@@ -62,6 +66,11 @@ impl GoldenView {
             demographics: surviving(locations),
             records: locations.iter().map(|location| location.record.clone()).collect(),
             updated,
+            in_doubt: locations
+                .iter()
+                .filter(|location| location.in_doubt)
+                .map(|location| location.record.clone())
+                .collect(),
         })
     }
 }
@@ -111,9 +120,10 @@ impl Index {
         Ok(GoldenView::of(permit.person(), &self.locate(permit).await?))
     }
 
-    fn located(&self, permit: &Permit) -> Vec<Located> {
+    pub(super) fn located(&self, permit: &Permit) -> Vec<Located> {
         let state = self.shared.read();
         let registry = &state.registry;
+        let doubted = registry.doubted_of(permit.person());
         let mut located: Vec<Located> = registry
             .records_of(permit.person())
             .iter()
@@ -121,7 +131,8 @@ impl Index {
             .map(|&record_no| {
                 let record = registry.record(record_no);
                 let (since, current_seq) = (record.since, record.current_seq);
-                Located { record: registry.key(record_no), since, current_seq }
+                let in_doubt = doubted.contains(&record_no);
+                Located { record: registry.key(record_no), since, current_seq, in_doubt }
             })
             .filter(|located| permit.permits_record(&located.record))
             .collect();
@@ -141,19 +152,20 @@ fn locations(
     located: Vec<Located>,
     told: &mut HashMap<u64, (OffsetDateTime, String)>,
 ) -> Result<Vec<Location>, IndexError> {
-    let read = |Located { record, since, current_seq }: Located| {
+    let read = |Located { record, since, current_seq, in_doubt }: Located| {
         let (told, json) =
             told.remove(&current_seq).ok_or(IndexError::DamagedJournal { seq: current_seq })?;
         let demographics = serde_json::from_str(&json)
             .map_err(|_| StorageError::Unreadable { table: "journal" })?;
-        Ok(Location { record, since, told, demographics })
+        Ok(Location { record, since, told, demographics, in_doubt })
     };
     located.into_iter().map(read).collect()
 }
 
 /// A permitted record, before its demographics are read.
-struct Located {
-    record: RecordKey,
+pub(super) struct Located {
+    pub(super) record: RecordKey,
     since: OffsetDateTime,
     current_seq: u64,
+    pub(super) in_doubt: bool,
 }

@@ -112,6 +112,24 @@ impl Judgement {
     }
 }
 
+/// What a person's other records say of one that is told anew.
+pub(super) struct Own {
+    pub(super) now: PersonVerdict,
+    /// What they said of it before, where a word demands the link.
+    pub(super) demanded: Option<PersonVerdict>,
+}
+
+impl Own {
+    /// Whether the link stands without a question. What a word demands, only a contradiction that
+    /// is new puts in doubt.
+    fn is_held(&self) -> bool {
+        match &self.demanded {
+            Some(before) => !self.now.contradicted || before.contradicted,
+            None => self.now.grade == MatchGrade::Certain && !self.now.contradicted,
+        }
+    }
+}
+
 /// What a steward must be asked about one record, each question once.
 pub(super) struct Questions<'a> {
     pub(super) view: View<'a>,
@@ -132,16 +150,13 @@ impl Questions<'_> {
     }
 
     /// After an update. `own` is the evidence of the person's other records, where it has any.
-    pub(super) fn on_update(
-        &self,
-        judgement: &Judgement,
-        own: Option<PersonVerdict>,
-    ) -> Vec<RaisedTask> {
-        let own = own.map(|verdict| PersonEvidence { person: self.person, verdict });
+    pub(super) fn on_update(&self, judgement: &Judgement, own: Option<Own>) -> Vec<RaisedTask> {
+        let held = own.as_ref().is_some_and(Own::is_held);
+        let own = own.map(|own| PersonEvidence { person: self.person, verdict: own.now });
         let others = |evidence: &&PersonEvidence| evidence.person != self.person;
         let mut tasks = Vec::new();
         match &own {
-            Some(own) if !own.is_certain() => tasks.extend(self.doubt(own)),
+            Some(own) if !held => tasks.extend(self.doubt(own)),
             // Held by its own person's other records: a likeness elsewhere is no news.
             Some(_) => {}
             None => {
@@ -159,7 +174,8 @@ impl Questions<'_> {
     }
 
     fn doubt(&self, own: &PersonEvidence) -> Option<RaisedTask> {
-        let asked = self.is_asked(TaskKind::LinkInDoubt, None);
+        // Once answered, it may be asked again: what is told has changed.
+        let asked = self.view.is_doubted(self.record_no);
         (!asked).then_some(RaisedTask {
             no: self.next_task_no,
             kind: TaskKind::LinkInDoubt,

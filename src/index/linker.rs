@@ -17,6 +17,7 @@ use super::{
     lifecycle::LocalJob,
     pending::Pending,
     registration::{Prepared, Registered},
+    steward::StewardJob,
 };
 
 pub(super) enum Job {
@@ -26,6 +27,8 @@ pub(super) enum Job {
     },
     /// What a member says of its records beyond their demographics.
     Local(Box<LocalJob>),
+    /// What a steward wants done.
+    Steward(Box<StewardJob>),
     Close,
 }
 
@@ -61,6 +64,7 @@ impl Linker {
             self.link_batch(batch);
             match other {
                 Some(Job::Local(word)) => self.follow_local(*word),
+                Some(Job::Steward(act)) => self.act_for_steward(*act),
                 Some(Job::Close) => break,
                 Some(Job::Register { .. }) | None => {}
             }

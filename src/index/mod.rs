@@ -8,6 +8,7 @@ mod decide;
 mod decision;
 mod deed;
 mod draft;
+mod evidence;
 mod fold;
 mod golden;
 mod join;
@@ -23,11 +24,14 @@ mod registry;
 mod review;
 mod rules;
 mod search;
+mod steward;
+mod story;
 mod survivorship;
 mod tasks;
 #[cfg(test)]
 mod tests;
 mod told;
+mod what_if;
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -41,14 +45,18 @@ use crate::{
 };
 
 pub use deed::DeedKind;
+pub use evidence::{ReviewEvidence, ReviewedRecord, ReviewedSide};
 pub use golden::{GoldenView, Location, Origin};
 pub use lifecycle::{Followed, Following, LocalEvent, LocalRefusal, LocalWord};
 pub use limits::IndexLimits;
 pub use policy::PersonPolicy;
 pub use query::PersonMatch;
 pub use registration::{Outcome, Registered, Registration};
-pub use review::{ReviewTask, TaskKind, TaskState};
+pub use review::{ReviewPage, ReviewQuery, ReviewTask, TaskKind, TaskState};
 pub use search::{Criterion, IdentifierToken, Part, TextMatch, TextPart, TooBroad};
+pub use steward::{Acted, ReviewVerdict, StewardAct, StewardRefusal};
+pub use story::{MixedSpan, Story, StoryEvent};
+pub use what_if::{LinkChange, WhatIf, what_if};
 
 use linker::{Job, Linker};
 use registry::Registry;
@@ -121,6 +129,15 @@ impl Index {
     ) -> Result<Self, IndexError> {
         let model_version = model.version().to_owned();
         let folded = fold::fold(db.reader(), Population::new(model)).await?;
+        if let Some(activated) = folded.state.registry.activated_model()
+            && activated != model_version
+        {
+            tracing::warn!(
+                model.activated = activated,
+                model.opened = %model_version,
+                "another model than the one that was activated decides from here on"
+            );
+        }
         let shared = Arc::new(Shared(RwLock::new(folded.state)));
         let (jobs, queue) = mpsc::channel(limits.queue_max.max(1));
         let (end, ended) = oneshot::channel();

@@ -6,7 +6,7 @@ use foldhash::fast::RandomState;
 
 use crate::{
     domain::{EnterpriseId, RecordKey},
-    matching::RecordNo,
+    matching::{PersonVerdict, RecordNo},
     storage::{ReviewTaskRow, Write},
 };
 
@@ -267,6 +267,27 @@ impl<'a> View<'a> {
     /// Whether a steward is asked if one of the person's records is another's.
     pub(super) fn is_in_doubt(&self, person: EnterpriseId) -> bool {
         self.tasks_of(person).iter().any(|task| task.kind == TaskKind::LinkInDoubt.as_str())
+    }
+
+    /// Whether a steward is asked if this record is another's.
+    pub(super) fn is_doubted(&self, record_no: u32) -> bool {
+        self.state.registry.is_doubted(record_no)
+    }
+
+    /// What a record's person says of it so far, where a word demands that it stays.
+    pub(super) fn demanded_verdict(
+        &self,
+        record_no: u32,
+        others: &[RecordNo],
+    ) -> Option<PersonVerdict> {
+        let mut records = self.records_of(self.person_of(record_no));
+        records.retain(|&other| other != record_no);
+        let registry = &self.state.registry;
+        if !registry.rules().demand(&[record_no], &records) {
+            return None;
+        }
+        let entry = registry.entry_of(record_no)?;
+        Some(self.state.population.judge_persons(&[entry], others))
     }
 
     /// Whether a word of a member or a steward keeps two persons apart.

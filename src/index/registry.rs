@@ -21,8 +21,8 @@ use crate::{
 
 use super::{
     decision::{Content, RaisedTask},
-    deed::{Move, Standing},
-    review::TaskState,
+    deed::{Move, Standing, TaskChange},
+    review::{TaskKind, TaskState},
     rules::Rules,
     tasks::Tasks,
 };
@@ -101,6 +101,10 @@ pub(super) struct Registry {
     given_up: HashMap<RecordKey, (u32, i64), RandomState>,
     rules: Rules,
     tasks: Tasks,
+    /// Deeds that were undone.
+    undone: HashSet<u64, RandomState>,
+    /// The version of the model that was activated last.
+    activated: Option<String>,
     redirects: usize,
 }
 
@@ -254,6 +258,34 @@ impl Registry {
         }
     }
 
+    /// Whether a steward is asked if this record is another's, or could not tell.
+    pub(super) fn is_doubted(&self, record_no: u32) -> bool {
+        let mut tasks = self.tasks.of_record(record_no);
+        tasks.any(|task| task.raised.kind == TaskKind::LinkInDoubt)
+    }
+
+    /// The active records of a person whose link to it is in doubt. A doubt about what was merged
+    /// away is one about what it was merged into.
+    pub(super) fn doubted_of(&self, id: EnterpriseId) -> Vec<u32> {
+        let records = self.records_of(id).iter().filter(|&&record_no| self.is_doubted(record_no));
+        records.filter_map(|&record_no| self.led_to(record_no)).collect()
+    }
+
+    pub(super) fn is_undone(&self, seq: u64) -> bool {
+        self.undone.contains(&seq)
+    }
+
+    /// The version of the model that was activated last.
+    pub(super) fn activated_model(&self) -> Option<&str> {
+        self.activated.as_deref()
+    }
+
+    /// Where a person's id leads, if it is gone.
+    pub(super) fn redirect_of(&self, id: EnterpriseId) -> Option<EnterpriseId> {
+        let living = self.living(id);
+        (living != id).then_some(living)
+    }
+
     /// The record that gave up this identifier, and when.
     pub(super) fn gave_up(&self, key: &RecordKey) -> Option<(u32, i64)> {
         self.given_up.get(key).copied()
@@ -362,7 +394,8 @@ impl Registry {
                 gone.iter().try_for_each(|gone| self.join(*into, *gone))?;
                 for no in settled {
                     let from = self.tasks.get(*no).ok_or(Misfit)?.state;
-                    self.tasks.change(*no, from, TaskState::Settled)?;
+                    let settle = TaskChange { no: *no, from, to: TaskState::Settled };
+                    self.tasks.change(&settle, "", change.recorded)?;
                 }
                 no
             }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::{
-    domain::{EnterpriseId, RecordKey},
+    domain::{EnterpriseId, MemberCode, RecordKey},
     storage::ReviewTaskRow,
 };
 
@@ -25,6 +25,11 @@ pub enum TaskKind {
 }
 
 impl TaskKind {
+    /// All of them, the most hazardous first: what may show one person's data as another's comes
+    /// before what may leave something out.
+    pub const ALL: [Self; 3] =
+        [Self::LinkInDoubt, Self::PossibleDuplicatePersons, Self::PossibleLink];
+
     /// As stored and shown.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -41,6 +46,14 @@ impl TaskKind {
 pub enum TaskState {
     /// Nobody has looked at it.
     Open,
+    /// A steward has it in hand.
+    Claimed,
+    /// A steward said: one person.
+    Same,
+    /// A steward said: two persons.
+    Different,
+    /// A steward said that nobody can tell. What is asked stays unknown, and is not asked again.
+    CannotTell,
     /// What came later answered it: two persons became one, or two by a word that counts.
     Settled,
     /// What it is about is no more.
@@ -48,12 +61,25 @@ pub enum TaskState {
 }
 
 impl TaskState {
-    const ALL: [Self; 3] = [Self::Open, Self::Settled, Self::Withdrawn];
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Open,
+        Self::Claimed,
+        Self::Same,
+        Self::Different,
+        Self::CannotTell,
+        Self::Settled,
+        Self::Withdrawn,
+    ];
 
     /// As stored and shown.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Open => "open",
+            Self::Claimed => "claimed",
+            Self::Same => "same",
+            Self::Different => "different",
+            Self::CannotTell => "cannot_tell",
             Self::Settled => "settled",
             Self::Withdrawn => "withdrawn",
         }
@@ -66,12 +92,12 @@ impl TaskState {
 
     /// Whether a steward has yet to answer it.
     pub const fn is_unanswered(self) -> bool {
-        matches!(self, Self::Open)
+        matches!(self, Self::Open | Self::Claimed)
     }
 
     /// Whether what it asks is still not known.
     pub(super) const fn is_pending(self) -> bool {
-        self.is_unanswered()
+        self.is_unanswered() || matches!(self, Self::CannotTell)
     }
 }
 
@@ -84,6 +110,8 @@ pub struct ReviewTask {
     pub kind: TaskKind,
     /// Where it stands.
     pub state: TaskState,
+    /// The client that has it in hand, or had.
+    pub owner: Option<String>,
     /// The person that the record is linked to, today.
     pub person: EnterpriseId,
     /// The other person, where two are compared, today.
@@ -94,6 +122,8 @@ pub struct ReviewTask {
     pub bits: f64,
     /// When it was raised.
     pub opened: OffsetDateTime,
+    /// When it last came into another state.
+    pub changed: OffsetDateTime,
 }
 
 /// A question that is asked once, however often the evidence comes back.
@@ -144,13 +174,82 @@ pub(super) fn task_row(
     }
 }
 
+/// Which questions a steward wants to see.
+#[derive(Clone, Debug, Default)]
+pub struct ReviewQuery {
+    /// Those in one of these states; the unanswered ones where empty.
+    pub states: Vec<TaskState>,
+    /// Those of these kinds; all where empty.
+    pub kinds: Vec<TaskKind>,
+    /// Those about a record of this member, or comparing it with a person of this member's.
+    pub member: Option<MemberCode>,
+    /// Those that this client has in hand, or had.
+    pub owner: Option<String>,
+    /// Those after this one, in the order of the list; from the first where absent.
+    pub after: Option<u64>,
+    /// At most so many.
+    pub tasks_max: usize,
+}
+
+/// A part of the list of questions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReviewPage {
+    /// The most hazardous kind first, and of that the oldest.
+    pub tasks: Vec<ReviewTask>,
+    /// How many there are in all.
+    pub total: usize,
+    /// Whether more follow.
+    pub more: bool,
+}
+
 impl Index {
-    /// Up to `tasks_max` open review tasks, oldest first, after the task `after_no` (0 for the first).
-    pub fn review_tasks(&self, after_no: u64, tasks_max: usize) -> Vec<ReviewTask> {
+    /// The questions that a query names, ranked by hazard and then by age.
+    pub fn reviews(&self, query: &ReviewQuery) -> ReviewPage {
         let state = self.shared.read();
         let registry = &state.registry;
-        let tasks = registry.tasks().unanswered().filter(|task| task.raised.no > after_no);
-        tasks.take(tasks_max).map(|task| ReviewTask::of(task, registry)).collect()
+        let only_unanswered = query.states.iter().all(|state| state.is_unanswered());
+        let tasks: Box<dyn Iterator<Item = &KeptTask>> = if only_unanswered {
+            Box::new(registry.tasks().unanswered())
+        } else {
+            Box::new(registry.tasks().iter())
+        };
+        let mut wanted: Vec<(usize, u64)> =
+            tasks.filter(|task| query.wants(task, registry)).map(KeptTask::rank).collect();
+        wanted.sort_unstable();
+        let total = wanted.len();
+        let after = query.after.and_then(|no| registry.tasks().get(no)).map(KeptTask::rank);
+        let from = after.map_or(0, |after| wanted.partition_point(|rank| *rank <= after));
+        let page = wanted[from..].iter().take(query.tasks_max);
+        let tasks = page.filter_map(|(_, no)| registry.tasks().get(*no));
+        let tasks: Vec<_> = tasks.map(|task| ReviewTask::of(task, registry)).collect();
+        let more = from + tasks.len() < total;
+        ReviewPage { tasks, total, more }
+    }
+
+    /// One question.
+    pub fn review(&self, no: u64) -> Option<ReviewTask> {
+        let state = self.shared.read();
+        state.registry.tasks().get(no).map(|task| ReviewTask::of(task, &state.registry))
+    }
+}
+
+impl ReviewQuery {
+    fn wants(&self, task: &KeptTask, registry: &Registry) -> bool {
+        let state = match &*self.states {
+            [] => task.state.is_unanswered(),
+            states => states.contains(&task.state),
+        };
+        let kind = self.kinds.is_empty() || self.kinds.contains(&task.raised.kind);
+        let owner = self.owner.is_none() || self.owner.as_deref() == task.owner.as_deref();
+        state
+            && kind
+            && owner
+            && self.member.as_ref().is_none_or(|member| {
+                let mut others =
+                    task.raised.other.into_iter().flat_map(|id| registry.records_of(id));
+                registry.key(task.record_no).member == *member
+                    || others.any(|&record_no| registry.key(record_no).member == *member)
+            })
     }
 }
 
@@ -161,11 +260,13 @@ impl ReviewTask {
             no: raised.no,
             kind: raised.kind,
             state: task.state,
+            owner: task.owner.as_deref().map(str::to_owned),
             person: registry.person_of(task.record_no),
             other: raised.other.map(|other| registry.living(other)),
             record: registry.key(task.record_no),
             bits: f64::from(raised.bits),
             opened: task.opened,
+            changed: task.changed,
         }
     }
 }

@@ -78,7 +78,6 @@ impl Rules {
         self.by_seq.insert(seq, rule);
     }
 
-    #[cfg(test)]
     /// Takes a statement back. Says whether it was there.
     pub(super) fn lift(&mut self, seq: u64) -> bool {
         let Some(rule) = self.by_seq.remove(&seq) else { return false };
@@ -119,6 +118,14 @@ impl Rules {
 
     pub(super) fn forbid(&self, left: &[u32], right: &[u32]) -> bool {
         self.between(left, right).is_some_and(|(_, rule)| rule.bond == Bond::CannotLink)
+    }
+
+    pub(super) fn demand(&self, left: &[u32], right: &[u32]) -> bool {
+        self.between(left, right).is_some_and(|(_, rule)| rule.bond == Bond::MustLink)
+    }
+
+    pub(super) fn is_known(&self, seq: u64) -> bool {
+        self.by_seq.contains_key(&seq)
     }
 
     /// All of them, in order.

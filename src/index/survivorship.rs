@@ -108,7 +108,8 @@ mod tests {
         let told = datetime!(2026-03-05 00:00 UTC) + time::Duration::hours(hour.into());
         let local_id = LocalId::parse("urn:x", &hour.to_string()).expect("a legal identifier");
         let member = MemberCode::parse("north").expect("a legal code");
-        Location { record: RecordKey { member, local_id }, since: told, told, demographics }
+        let record = RecordKey { member, local_id };
+        Location { record, since: told, told, demographics, in_doubt: false }
     }
 
     fn name(family: &str, given: &[&str]) -> Name {

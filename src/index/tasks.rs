@@ -16,8 +16,9 @@ use crate::{
 
 use super::{
     decision::RaisedTask,
+    deed::TaskChange,
     registry::Misfit,
-    review::{Question, TaskState},
+    review::{Question, TaskKind, TaskState},
 };
 
 /// One question.
@@ -28,9 +29,23 @@ pub(super) struct KeptTask {
     pub(super) record_no: u32,
     pub(super) opened: OffsetDateTime,
     pub(super) state: TaskState,
+    /// The client that has it in hand, or had.
+    pub(super) owner: Option<Box<str>>,
+    pub(super) changed: OffsetDateTime,
 }
 
 impl KeptTask {
+    pub(super) fn new(raised: RaisedTask, record_no: u32, opened: OffsetDateTime) -> Self {
+        let state = TaskState::Open;
+        Self { raised, record_no, opened, state, owner: None, changed: opened }
+    }
+
+    /// Its place in the list: the most hazardous kind first, and of that the oldest.
+    pub(super) fn rank(&self) -> (usize, u64) {
+        let kind = TaskKind::ALL.iter().position(|kind| *kind == self.raised.kind);
+        (kind.unwrap_or_default(), self.raised.no)
+    }
+
     pub(super) fn row(
         &self,
         record: &RecordKey,
@@ -68,16 +83,26 @@ pub(super) struct Tasks {
 impl Tasks {
     pub(super) fn raise(&mut self, task: &RaisedTask, record_no: u32, opened: OffsetDateTime) {
         self.asked.insert(Question::of(task, record_no));
-        let state = TaskState::Open;
-        let kept = KeptTask { raised: task.clone(), record_no, opened, state };
-        self.by_no.insert(task.no, kept);
+        self.by_no.insert(task.no, KeptTask::new(task.clone(), record_no, opened));
         self.enlist(task.no);
     }
 
-    /// Moves a task from one state to another.
-    pub(super) fn change(&mut self, no: u64, from: TaskState, to: TaskState) -> Result<(), Misfit> {
+    /// Moves a task from one state to another; whoever claims it owns it.
+    pub(super) fn change(
+        &mut self,
+        change: &TaskChange,
+        by: &str,
+        at: OffsetDateTime,
+    ) -> Result<(), Misfit> {
+        let TaskChange { no, from, to } = *change;
         let task = self.by_no.get_mut(&no).filter(|task| task.state == from).ok_or(Misfit)?;
         task.state = to;
+        task.changed = at;
+        match to {
+            TaskState::Claimed => task.owner = Some(by.into()),
+            TaskState::Open => task.owner = None,
+            _ => {}
+        }
         self.unlist(no);
         self.enlist(no);
         Ok(())
@@ -142,7 +167,6 @@ impl Tasks {
     }
 
     /// Every task, the oldest first.
-    #[cfg(test)]
     pub(super) fn iter(&self) -> impl Iterator<Item = &KeptTask> {
         self.by_no.values()
     }

@@ -27,6 +27,7 @@ use super::{
 };
 
 mod lifecycle;
+mod stewardship;
 
 const START: OffsetDateTime = datetime!(2026-03-05 12:00:00.000000789 UTC);
 
@@ -78,7 +79,9 @@ impl World {
     }
 
     fn tasks(&self) -> Vec<(TaskKind, EnterpriseId, Option<EnterpriseId>)> {
-        let tasks = self.index.review_tasks(0, 100);
+        let query = ReviewQuery { tasks_max: 100, ..ReviewQuery::default() };
+        let mut tasks = self.index.reviews(&query).tasks;
+        tasks.sort_by_key(|task| task.no);
         tasks.into_iter().map(|task| (task.kind, task.person, task.other)).collect()
     }
 
@@ -99,7 +102,7 @@ impl World {
         let tasks = tasks.map(|task| {
             let raised = &task.raised;
             let what = (raised.no, raised.kind, raised.person, raised.other, task.record_no);
-            (what, task.state, task.opened)
+            (what, task.state, task.owner.clone(), task.changed)
         });
         let rules = registry.rules().iter();
         let rules = rules.map(|(seq, rule)| (seq, rule.bond, rule.voice, rule.sides.clone()));
@@ -126,8 +129,12 @@ impl World {
 }
 
 type KnownRecord = (RecordKey, (u32, u64, i64, OffsetDateTime), bool, Standing);
-type KnownTask =
-    ((u64, TaskKind, EnterpriseId, Option<EnterpriseId>, u32), TaskState, OffsetDateTime);
+type KnownTask = (
+    (u64, TaskKind, EnterpriseId, Option<EnterpriseId>, u32),
+    TaskState,
+    Option<Box<str>>,
+    OffsetDateTime,
+);
 
 #[derive(Debug, PartialEq)]
 struct Memory {

@@ -189,6 +189,12 @@ impl Population {
         Probe { row, local, keys }
     }
 
+    /// A record of the population to ask with; it finds itself, too.
+    pub fn probe_of(&self, no: RecordNo) -> Probe {
+        let row = self.columns.rows()[no.0 as usize];
+        Probe { row, local: Local::default(), keys: self.keys(no.0) }
+    }
+
     /// The records worth comparing, in order of arrival; bounded, never the whole population.
     pub fn candidates(&self, probe: &Probe) -> Vec<RecordNo> {
         let view = View::with_local(&self.columns, &probe.local);

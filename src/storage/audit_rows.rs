@@ -1,13 +1,16 @@
 //! Reads the audit trail.
 
+use std::ops::RangeInclusive;
+
 use futures_util::{Stream, TryStreamExt as _};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::domain::{EnterpriseId, RequestId};
 
 use super::{
     AuditEntry, AuditState, Reader, StorageError,
-    columns::Columns,
+    columns::{Columns, micros},
     sql::{SqlRow, Statement},
 };
 
@@ -50,6 +53,33 @@ impl Reader {
              FROM audit_event WHERE person = $1 ORDER BY seq DESC LIMIT $2",
                 )
                 .bind(person)
+                .bind(i64::from(rows_max)),
+            )
+            .and_then(|row| async move { audit_row(&row) })
+            .try_collect()
+            .await
+    }
+
+    /// The rows that closed or released something about one person within a span of time, both ends
+    /// included; oldest first, from the row after `after_seq`, and at most `rows_max`.
+    pub async fn audit_rows_within(
+        &self,
+        person: EnterpriseId,
+        span: RangeInclusive<OffsetDateTime>,
+        after_seq: u64,
+        rows_max: u32,
+    ) -> Result<Vec<AuditRow>, StorageError> {
+        self.pool()
+            .fetch(
+                Statement::new(
+                    "SELECT seq, recorded_at, audit_id, request_id, state, person, body \
+                     FROM audit_event WHERE person = $1 AND seq > $2 AND state <> 'open' \
+                     AND recorded_at >= $3 AND recorded_at <= $4 ORDER BY seq LIMIT $5",
+                )
+                .bind(person)
+                .bind(after_seq as i64)
+                .bind(micros(*span.start()))
+                .bind(micros(*span.end()))
                 .bind(i64::from(rows_max)),
             )
             .and_then(|row| async move { audit_row(&row) })

@@ -1,9 +1,14 @@
 //! Reads the journal and its projections.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashMap},
+};
 
 use futures_util::{Stream, TryStreamExt as _};
 use time::OffsetDateTime;
+
+use crate::domain::EnterpriseId;
 
 use super::{
     JournalRow, PersonRow, Reader, ReviewTaskRow, SourceRecordRow, StorageError,
@@ -35,6 +40,62 @@ impl Reader {
         .bind(seq as i64))
         .await?;
         row.as_ref().map(journal_row).transpose()
+    }
+
+    /// Entries of the journal, in order; numbers that no entry has are left out.
+    pub async fn journal_entries(&self, seqs: &[u64]) -> Result<Vec<JournalRow>, StorageError> {
+        let wanted = seqs.iter().map(|seq| Value::from(*seq as i64)).collect();
+        let found = self.rows_among(
+            "SELECT seq, recorded_at, kind, person, member, id_system, id_value, event_time, \
+             model_version, decision, demographics FROM journal WHERE seq IN (",
+            wanted,
+            journal_row,
+        );
+        let mut rows = found.await?;
+        rows.sort_unstable_by_key(|row| row.seq);
+        Ok(rows)
+    }
+
+    /// The numbers of the journal entries that belong to the histories of these source records.
+    pub async fn record_history(&self, records: &[u32]) -> Result<BTreeSet<u64>, StorageError> {
+        let wanted: Vec<Value<'_>> = records.iter().map(|no| i64::from(*no).into()).collect();
+        let seq = |row: &SqlRow| Columns::of(row, "record_history").count();
+        let registered = "SELECT registered_seq FROM source_record WHERE record_no IN (";
+        let mut seqs = self.rows_among(registered, wanted.clone(), seq).await?;
+        let since = "SELECT seq FROM record_history WHERE record_no IN (";
+        seqs.extend(self.rows_among(since, wanted, seq).await?);
+        Ok(seqs.into_iter().collect())
+    }
+
+    /// The numbers of the journal entries that belong to the histories of persons under these ids.
+    pub async fn person_history(
+        &self,
+        persons: &[EnterpriseId],
+    ) -> Result<BTreeSet<u64>, StorageError> {
+        let wanted = persons.iter().map(|person| Value::from(*person)).collect();
+        let seq = |row: &SqlRow| Columns::of(row, "person_history").count();
+        let rows = "SELECT seq FROM person_history WHERE person IN (";
+        Ok(self.rows_among(rows, wanted, seq).await?.into_iter().collect())
+    }
+
+    /// The rows of a query that ends in `IN (`, for so many values at a time as one statement takes.
+    async fn rows_among<T>(
+        &self,
+        query: &'static str,
+        wanted: Vec<Value<'_>>,
+        read: impl Fn(&SqlRow) -> Result<T, StorageError>,
+    ) -> Result<Vec<T>, StorageError> {
+        let mut found = Vec::with_capacity(wanted.len());
+        for chunk in wanted.chunks(256) {
+            let mut sql = query.to_owned();
+            placeholders(&mut sql, 1, chunk.len());
+            sql.push(')');
+            let mut rows = self.pool().fetch(Statement::built(sql, chunk.to_vec()));
+            while let Some(row) = rows.try_next().await? {
+                found.push(read(&row)?);
+            }
+        }
+        Ok(found)
     }
 
     /// The demographics that journal entries brought, JSON, and when; entries without any are

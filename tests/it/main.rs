@@ -33,6 +33,7 @@ mod reads;
 mod regressions;
 mod searches;
 mod searching;
+mod stewardship;
 mod summaries;
 mod tls;
 mod tokens;

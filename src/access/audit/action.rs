@@ -179,6 +179,15 @@ pub enum Closing {
         /// Whether it is new.
         created: bool,
     },
+    /// A steward looked at who these persons are.
+    Looked(Vec<EnterpriseId>),
+    /// A steward decided about who these persons are.
+    Decided {
+        /// The resource that was decided about, such as `Task/<no>`.
+        resource: String,
+        /// Whom it is about.
+        persons: Vec<EnterpriseId>,
+    },
     /// Not allowed.
     Refused(Refusal),
     /// The request was wrong; a few fixed words that name no patient.

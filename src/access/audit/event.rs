@@ -63,6 +63,10 @@ pub(super) fn closing(
         Closing::Judged { disclosures, notes } => {
             return judged(settings, start, (disclosures, notes), now);
         }
+        Closing::Looked(persons) => return reviewed(settings, start, None, persons, now),
+        Closing::Decided { resource, persons } => {
+            return reviewed(settings, start, Some(resource), persons, now);
+        }
         Closing::Wrote { resource, person, created } => {
             facts.outcome = Some(Outcome::Success);
             facts.created = *created;
@@ -156,6 +160,26 @@ fn judged(
         }
     }
     events
+}
+
+/// The events of a steward's look or decision: one for each person.
+fn reviewed(
+    settings: &AuditSettings,
+    start: &AuditStart,
+    resource: Option<&str>,
+    persons: &[EnterpriseId],
+    now: OffsetDateTime,
+) -> Vec<Event> {
+    let facts = |person| Facts {
+        person,
+        resource: resource.or(start.resource.as_deref()),
+        outcome: Some(Outcome::Success),
+        ..Facts::of(start)
+    };
+    if persons.is_empty() {
+        return vec![facts(None).event(settings, start, now)];
+    }
+    persons.iter().map(|person| facts(Some(*person)).event(settings, start, now)).collect()
 }
 
 const fn is_authentication(refusal: &Refusal) -> bool {

@@ -10,7 +10,7 @@ use super::action::{AuditStart, Closing, Disclosure};
 use super::event::{self, Event, Outcome};
 use crate::access::Refusal;
 use crate::domain::{Clock, RequestId};
-use crate::storage::{AuditEntry, AuditState, Database, Receipt, StorageError, Write};
+use crate::storage::{AuditEntry, AuditState, Database, Reader, Receipt, StorageError, Write};
 
 /// The audit trail: who saw whom, why, and what became of it. What is not in it is not released.
 #[derive(Clone)]
@@ -77,6 +77,10 @@ impl AuditLog {
     /// Records a refusal of a request that was never opened.
     pub async fn refused(&self, start: AuditStart, refusal: Refusal) -> Result<(), AuditError> {
         self.note(start, Closing::Refused(refusal)).await
+    }
+
+    pub(super) fn reader(&self) -> &Reader {
+        self.0.store.reader()
     }
 
     /// Waits until everything under way is written. Call it before the store is closed.

@@ -1,11 +1,13 @@
 mod action;
 mod event;
 mod log;
+mod shown;
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 pub use action::{AuditNote, AuditStart, Closing, Disclosure, Interaction, RawRequest};
 pub use log::{AuditError, AuditLog, OpenAudit, Released};
+pub use shown::Shown;
 
 /// How the audit trail is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

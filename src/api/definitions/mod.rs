@@ -9,6 +9,7 @@ use super::{
     caller::Caller,
     everything_routes::get_by_gateway_id,
     negotiate::check_accept,
+    operations,
     render::{fhir_json, instant},
     searchset::{Mode, Searchset},
 };
@@ -39,6 +40,14 @@ pub(super) async fn get_definition(
             Err(error) => error.response(),
         };
     }
+    if let (true, Some(content)) =
+        (kind == "OperationDefinition", operations::definition(&gateway.settings.base_url, &id))
+    {
+        return match check_accept(&request) {
+            Ok(()) => fhir_json(StatusCode::OK).body(content.to_string()),
+            Err(error) => error.response(),
+        };
+    }
     get_by_gateway_id(&gateway, &caller, &request, &kind, &id).await
 }
 
@@ -55,11 +64,16 @@ pub(super) async fn list_definitions(
     let base = &gateway.settings.base_url;
     let now = instant(gateway.exchange.clock.now());
     let mut set = Searchset::new(Uuid::new_v4().to_string(), now);
-    set.total(ours.clone().count());
+    let stewards =
+        if &**kind == "OperationDefinition" { operations::all(base) } else { Vec::new() };
+    set.total(ours.clone().count() + stewards.len());
     set.link("self", format!("{base}/{kind}"));
     for (kind, id, content) in ours {
         let url = format!("{base}/{kind}/{id}");
         set.push(Some(&url), &resolved(&gateway, content), Mode::Match);
+    }
+    for one in stewards {
+        set.push(one["url"].as_str(), &one.to_string(), Mode::Match);
     }
     fhir_json(StatusCode::OK).body(set.into_json())
 }

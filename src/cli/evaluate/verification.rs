@@ -215,12 +215,12 @@ fn demographics(row: &Row) -> Demographics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::synth::write_population;
+    use crate::cli::synth::{RegimeName, write_population};
 
     #[test]
     fn strangers_are_withheld_and_the_patient_is_not() {
         let file = tempfile::NamedTempFile::new().expect("a file");
-        write_population(6_000, 3, file.as_file()).expect("written");
+        write_population(6_000, 3, RegimeName::default(), file.as_file()).expect("written");
         let figures = evaluate(file.path(), Arc::new(Model::default_model())).expect("judged");
         let same = &figures.same_person_same_member;
         assert!(same.pairs > 200 && same.withheld_percent <= 0.5, "{figures:?}");

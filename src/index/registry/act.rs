@@ -44,6 +44,9 @@ impl Registry {
         }
         deed.moved.iter().try_for_each(|moved| self.move_record(seq, moved))?;
         self.redirect(&deed.redirected)?;
+        if deed.moved.iter().any(|moved| self.living(moved.to) != moved.to) {
+            return Err(Misfit);
+        }
         if let Some(rule) = &deed.rule {
             self.rules.add(seq, rule.clone());
         }
@@ -51,7 +54,16 @@ impl Registry {
             self.tasks.raise(&asked.task, asked.record, recorded);
         }
         for change in &deed.tasks {
-            self.tasks.change(change.no, change.from, change.to)?;
+            self.tasks.change(change, &deed.by, recorded)?;
+        }
+        for lifted in &deed.lifted {
+            if !self.rules.lift(*lifted) {
+                return Err(Misfit);
+            }
+        }
+        self.undone.extend(deed.undoes);
+        if let Some(model) = &deed.activated {
+            self.activated = Some(model.clone());
         }
         self.stale.extend(deed.late);
         Ok(removed)
@@ -106,9 +118,6 @@ impl Registry {
             return Err(Misfit);
         }
         let to = self.minted(moved.to, seq);
-        if self.persons[to as usize].joined_into != NOBODY {
-            return Err(Misfit);
-        }
         let from = std::mem::replace(&mut self.records[record as usize].person, to);
         let records = &mut self.persons[from as usize].records;
         let at = self.lists.numbers(records).iter().position(|&other| other == record);

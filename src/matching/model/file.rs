@@ -98,6 +98,7 @@ pub(super) fn read(text: &str) -> Result<Model, InvalidModel> {
         classes: classes.try_into().map_err(|_| InvalidModel::Class("match"))?,
         costs,
         near_twin_cost: positive(file.near_twin_cost, "cost")?,
+        link_bits: None,
         vocabulary: vocabulary(
             &frequencies.given_names,
             &frequencies.family_names,

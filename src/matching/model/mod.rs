@@ -39,6 +39,8 @@ pub struct Model {
     pub(crate) costs: [f64; CLASSES],
     /// How many times more it costs to link twins of nearly one name.
     pub(crate) near_twin_cost: f64,
+    /// Links from here on instead of where the costs balance, in bits.
+    pub(crate) link_bits: Option<f32>,
     pub(crate) collisions: Collisions,
     /// Average ln share of the rarer of two similar names, negated: given, family.
     pub(crate) fuzzy: [f64; 2],
@@ -107,7 +109,17 @@ impl Model {
     /// From here on a pair without veto is certain and linked, in bits. Scores weigh the harm of each
     /// kind of wrong link; where it balances that of a missed one, linking begins.
     pub const fn link_bits(&self) -> f32 {
-        -MISS_BITS
+        match self.link_bits {
+            Some(bits) => bits,
+            None => -MISS_BITS,
+        }
+    }
+
+    /// The same model, linking from another weight on: to see what that would change.
+    #[must_use]
+    pub fn linking_from(mut self, bits: f32) -> Self {
+        self.link_bits = Some(bits);
+        self
     }
 
     /// From here on a person who is certain may be shown to whoever asks by demographics alone, in bits.

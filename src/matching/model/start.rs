@@ -38,6 +38,7 @@ pub(crate) fn model() -> Model {
         classes,
         costs,
         near_twin_cost: COST_NEAR_TWIN,
+        link_bits: None,
         collisions: Collisions {
             given: [2e-4, 2e-3, 2e-3],
             family: [1e-4, 4e-4, 2e-4],

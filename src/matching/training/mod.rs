@@ -115,6 +115,7 @@ fn start(
         classes,
         costs: population.model.costs,
         near_twin_cost: population.model.near_twin_cost,
+        link_bits: population.model.link_bits,
         collisions: terms.collisions.clone(),
         fuzzy,
         vocabulary: vocabulary(&given, &family, unlisted),
