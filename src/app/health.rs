@@ -47,8 +47,14 @@ async fn livez() -> &'static str {
     "ok\n"
 }
 
-/// The gateway can answer: its store can be read, which is all it needs of its own.
+/// The gateway can answer: its store can be read, and written as far as it knows. A writer that has
+/// stopped for good asks for a restart.
 async fn readyz(health: web::Data<Health>) -> HttpResponse {
+    if let Some(error) = health.store.stopped() {
+        tracing::error!(%error, "not ready");
+        return HttpResponse::ServiceUnavailable()
+            .body("not ready: the database is no longer written, restart the gateway\n");
+    }
     match health.store.reader().meta("ready").await {
         Ok(_) => HttpResponse::Ok().body("ready\n"),
         Err(error) => {

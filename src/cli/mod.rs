@@ -1,6 +1,7 @@
 //! The commands of `tessera`, one file each: arguments, one call, and what is printed.
 
 pub mod audit;
+pub mod backup;
 pub mod certs;
 pub mod demo;
 pub mod evaluate;
@@ -45,6 +46,10 @@ enum Command {
     Member(member::MemberArgs),
     /// Prove that the audit trail is whole
     Audit(audit::AuditArgs),
+    /// Copy everything an exchange knows into one file, checked
+    Backup(backup::BackupArgs),
+    /// Bring a backup back, or only check it
+    Restore(backup::RestoreArgs),
     /// Mint certificates to try the exchange with
     Certs(certs::CertsArgs),
     /// Link records of CSV files into persons
@@ -74,6 +79,14 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Audit(args) => runtime()?.block_on(audit::run(args)),
+        Command::Backup(args) => {
+            runtime()?.block_on(backup::run_backup(args))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Restore(args) => {
+            runtime()?.block_on(backup::run_restore(args))?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Certs(args) => certs::run(args).map(|()| ExitCode::SUCCESS),
         Command::Link(args) => link::run(&args),
         Command::Train(args) => train::run(&args),

@@ -1,4 +1,7 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -54,7 +57,8 @@ impl StorageSettings {
 pub struct Database {
     commands: mpsc::Sender<Command>,
     reader: Reader,
-    group_rows_max: Arc<usize>,
+    group_rows_max: usize,
+    stopped: Arc<OnceLock<StorageError>>,
 }
 
 impl Database {
@@ -68,8 +72,9 @@ impl Database {
         let writer = Writer::new(claim, connection, settings.group_rows_max).await?;
         let reader = Reader::with_settings(settings).await?;
         let (commands, queue) = mpsc::channel(settings.queue_max.max(1));
+        let stopped = writer.stopped();
         tokio::spawn(writer.run(queue));
-        Ok(Self { commands, reader, group_rows_max: Arc::new(settings.group_rows_max) })
+        Ok(Self { commands, reader, group_rows_max: settings.group_rows_max, stopped })
     }
 
     /// Hands the writer rows that are to be durable together. Rows enqueued earlier are never
@@ -101,7 +106,7 @@ impl Database {
     }
 
     fn job(&self, writes: Vec<Write>) -> Result<(Job, Receipt), StorageError> {
-        let (rows, rows_max) = (writes.len(), *self.group_rows_max);
+        let (rows, rows_max) = (writes.len(), self.group_rows_max);
         if rows > rows_max {
             return Err(StorageError::TooLarge { rows, rows_max });
         }
@@ -110,12 +115,17 @@ impl Database {
 
     /// The most rows that one write may have.
     pub fn write_rows_max(&self) -> usize {
-        *self.group_rows_max
+        self.group_rows_max
     }
 
     /// Reads what is committed.
     pub fn reader(&self) -> &Reader {
         &self.reader
+    }
+
+    /// Why the writer has stopped for good, where it has: only a restart helps.
+    pub fn stopped(&self) -> Option<&StorageError> {
+        self.stopped.get()
     }
 
     /// How durable the live writer's connection is, asked of that very connection.

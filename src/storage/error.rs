@@ -98,11 +98,19 @@ impl From<sqlx::Error> for StorageError {
             sqlx::Error::PoolClosed => Self::Closed,
             sqlx::Error::PoolTimedOut => Self::Busy,
             // Only a server is talked to over something that can break.
-            sqlx::Error::Io(io) => Self::Unreachable(io.kind().to_string()),
+            sqlx::Error::Io(io) => of_connection(&io),
             sqlx::Error::Tls(reason) => Self::Refused(format!("TLS: {reason}")),
             sqlx::Error::Protocol(_) => Self::Unreachable("it broke the protocol".to_owned()),
             other => Self::Sql(variant_name(&other)),
         }
+    }
+}
+
+fn of_connection(error: &std::io::Error) -> StorageError {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        // A server that is not who it should be will not become it by trying again.
+        Some(reason) => StorageError::Refused(format!("TLS: {reason}")),
+        None => StorageError::Unreachable(error.kind().to_string()),
     }
 }
 

@@ -7,6 +7,7 @@
 mod address;
 mod audit_chain;
 mod audit_rows;
+mod backup;
 mod claim;
 mod columns;
 mod database;
@@ -31,6 +32,7 @@ mod writer;
 pub use address::{DatabaseAddress, InvalidAddress, ServerAddress};
 pub use audit_chain::{BadAuditRow, ChainFault, ChainReport};
 pub use audit_rows::AuditRow;
+pub use backup::{BackupError, BackupReport, CopiedTable, backup, restore, verify_backup};
 pub use database::{Database, StorageSettings};
 pub use error::StorageError;
 pub use reader::Reader;

@@ -5,10 +5,13 @@
 //! PostgreSQL fails the tests.
 
 use std::{
-    fs,
+    fs::{self, Permissions},
     io::{BufRead as _, BufReader},
     net::{Ipv4Addr, TcpListener},
-    os::unix::{fs::chown, process::CommandExt as _},
+    os::unix::{
+        fs::{PermissionsExt as _, chown},
+        process::CommandExt as _,
+    },
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
     sync::{
@@ -29,7 +32,7 @@ pub(crate) struct TestServer {
 /// The one server of this process, started at the first call.
 pub(crate) fn server() -> &'static TestServer {
     static SERVER: OnceLock<TestServer> = OnceLock::new();
-    SERVER.get_or_init(|| TestServer::start(&[]))
+    SERVER.get_or_init(|| TestServer::start(&[], &[]))
 }
 
 /// Runs the server until nobody holds the pipe any more, then stops it and clears up.
@@ -43,25 +46,37 @@ rm -rf "$2"
 "#;
 
 impl TestServer {
-    /// Starts a server with these settings (`name=value`) beside its own.
-    pub(crate) fn start(settings: &[String]) -> Self {
+    /// Starts a server with these settings (`name=value`) beside its own, and with these files, by
+    /// name and content, in the folder above its data.
+    pub(crate) fn start(settings: &[String], files: &[(&str, String)]) -> Self {
         // Somebody else may take the free port before the server does; then another is looked for.
         loop {
-            if let Some(server) = Self::try_start(settings) {
+            if let Some(server) = Self::try_start(settings, files) {
                 return server;
             }
         }
     }
 
-    fn try_start(settings: &[String]) -> Option<Self> {
+    fn try_start(settings: &[String], files: &[(&str, String)]) -> Option<Self> {
         let bin = binaries();
         let user = unprivileged();
         let folder = tempfile::Builder::new().prefix("tessera-pg-").tempdir().expect("a folder");
-        if let Some((uid, gid)) = user {
-            chown(folder.path(), Some(uid), Some(gid)).expect("given away");
+        let give = |path: &Path, mode: u32| {
+            fs::set_permissions(path, Permissions::from_mode(mode)).expect("its mode is set");
+            if let Some((uid, gid)) = user {
+                chown(path, Some(uid), Some(gid)).expect("given away");
+            }
+        };
+        give(folder.path(), 0o700);
+        for (name, content) in files {
+            let path = folder.path().join(name);
+            fs::write(&path, content).expect("written");
+            give(&path, 0o600);
         }
         let mut initdb = as_user(&bin.join("initdb"), user);
         initdb.args(["--no-sync", "-A", "trust", "-U", "tessera", "-E", "UTF8", "--locale=C"]);
+        // Text that does not sort by its bytes, as in many a real database.
+        initdb.args(["--locale-provider=icu", "--icu-locale=en-US"]);
         // A checksum on each page, as an exchange should have it.
         done(initdb.arg("--data-checksums").arg("-D").arg(folder.path().join("data")));
         let port = free_port();

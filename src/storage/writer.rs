@@ -3,6 +3,7 @@
 
 use std::{
     pin::Pin,
+    sync::{Arc, OnceLock},
     task::{Context, Poll, ready},
 };
 
@@ -109,8 +110,8 @@ pub(super) struct Writer {
     connection: Option<SqlConnection>,
     head: ChainHead,
     group_rows_max: usize,
-    /// Set once the disk can no longer be trusted; only a restart helps.
-    broken: Option<StorageError>,
+    /// Set once what is on the disk is no longer certain; only a restart helps.
+    stopped: Arc<OnceLock<StorageError>>,
     /// Let go only after the connection is closed.
     claim: Claim,
 }
@@ -123,7 +124,13 @@ impl Writer {
     ) -> Result<Self, StorageError> {
         let head = connection.fetch_optional(ChainHead::asked()).await?;
         let head = ChainHead::told(head.as_ref())?;
-        Ok(Self { connection: Some(connection), head, group_rows_max, broken: None, claim })
+        let connection = Some(connection);
+        Ok(Self { connection, head, group_rows_max, stopped: Arc::default(), claim })
+    }
+
+    /// Tells why the writer has stopped for good, once it has.
+    pub(super) fn stopped(&self) -> Arc<OnceLock<StorageError>> {
+        Arc::clone(&self.stopped)
     }
 
     /// Works until told to close, or until nobody can hand it anything any more.
@@ -163,7 +170,7 @@ impl Writer {
             if let Ok(command) = timeout(every, commands.recv()).await {
                 return command;
             }
-            if self.broken.is_none()
+            if self.stopped.get().is_none()
                 && let Err(error) = self.beat().await
             {
                 tracing::error!(%error, "the writer could not give a sign of life");
@@ -190,7 +197,8 @@ impl Writer {
             let _ = self.claim.bounded(connection.close()).await;
         }
         if error.is_fatal() {
-            self.broken = Some(error.clone());
+            // It stays what it was at first.
+            let _ = self.stopped.set(error.clone());
         }
     }
 
@@ -237,7 +245,7 @@ impl Writer {
 
     /// Commits, and tries again where the database is away for the moment.
     async fn commit(&mut self, jobs: &[Job]) -> Result<(), StorageError> {
-        if let Some(error) = &self.broken {
+        if let Some(error) = self.stopped.get() {
             return Err(error.clone());
         }
         let mut patience = self.claim.patience();

@@ -1,17 +1,11 @@
 //! Acknowledged means durable, whatever becomes of the process.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::TryStreamExt as _;
 use reqwest::Method;
-use serde_json::Value;
 use tessera::{
+    app::SystemClock,
     simulator::Faults,
     storage::{Durability, Reader},
 };
@@ -20,7 +14,7 @@ use crate::{
     answers::{Answer, Event},
     people::{anne, anybody, number_of, patient, ruth},
     process::{Process, apply_members},
-    world::{Client, Stage, World, eventually, feed_path, on_postgres},
+    world::{Engine, Stage, World, engine, eventually},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -28,89 +22,8 @@ async fn the_live_writer_flushes_every_commit_to_the_disk() {
     let world = World::of(vec![anne()]).await;
     let durability = world.gateway.store().writer_durability().await.expect("it answers");
     durability.check().expect("durable");
-    assert_eq!(matches!(durability, Durability::Postgres { .. }), on_postgres(), "{durability:?}");
-}
-
-const ROUNDS: usize = 5;
-/// Tasks that feed at once.
-const FEEDERS: usize = 4;
-/// More patients than any round gets to before it is killed.
-const ROUND_PATIENTS: usize = 400;
-
-fn numbered(number: usize) -> Value {
-    patient("anne", &format!("n{number}"), &anybody(number))
-}
-
-/// Feeds patients from `first` on from several tasks, kills the gateway once `enough` of them were
-/// acknowledged, and gives all that were, also between that moment and the kill.
-async fn feed_until_killed(
-    gateway: Process,
-    anne: &Client,
-    first: usize,
-    enough: usize,
-) -> Vec<usize> {
-    let count = Arc::new(AtomicUsize::new(0));
-    let feeding: Vec<_> = (0..FEEDERS)
-        .map(|task| {
-            let (anne, count) = (anne.clone(), Arc::clone(&count));
-            tokio::spawn(async move {
-                let mut acknowledged = Vec::new();
-                for number in (first + task..first + ROUND_PATIENTS).step_by(FEEDERS) {
-                    let told = numbered(number);
-                    let request = anne.with_body(Method::PUT, &feed_path(&told), &told);
-                    // The connection ends with the process.
-                    let Ok(response) = request.send().await else { break };
-                    assert_eq!(response.status().as_u16(), 201, "a new patient is created");
-                    acknowledged.push(number);
-                    count.fetch_add(1, Ordering::SeqCst);
-                }
-                acknowledged
-            })
-        })
-        .collect();
-    eventually("enough was fed", || async { count.load(Ordering::SeqCst) >= enough }).await;
-    gateway.kill();
-    let mut all = Vec::new();
-    for task in feeding {
-        all.extend(task.await.expect("it fed"));
-    }
-    all
-}
-
-/// The patient of this number is found, certainly, and with the number that was fed.
-async fn check_there(ed: &Client, number: usize) {
-    let told = numbered(number);
-    let answer = ed.matches(&told).await;
-    let (_, record_number) = number_of(&told);
-    let found = answer.certain();
-    assert_eq!(found.len(), 1, "{number} was acknowledged and is not found: {answer:?}");
-    assert!(found[0]["identifier"].to_string().contains(&record_number), "{number}: {answer:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_was_acknowledged_survives_kill_9_during_a_feed() {
-    let stage = Stage::set(vec![anne()], |_| {});
-    assert!(apply_members(&stage).status.success());
-    let mut random = fastrand::Rng::new();
-    let mut acknowledged = Vec::new();
-    for round in 0..ROUNDS {
-        let gateway = Process::serve(&stage);
-        let anne = stage.feeder("anne", &gateway.base);
-        let enough = random.usize(8..40);
-        let fed = feed_until_killed(gateway, &anne, round * ROUND_PATIENTS, enough).await;
-        assert!(fed.len() >= enough && fed.len() < ROUND_PATIENTS, "killed while feeding");
-
-        let gateway = Process::serve(&stage);
-        let ed = stage.client("ed", &gateway.base);
-        stream::iter(&fed).for_each_concurrent(8, |number| check_there(&ed, *number)).await;
-        acknowledged.extend(fed);
-        check_trail(&stage).await;
-        if round + 1 == ROUNDS {
-            let all = stream::iter(&acknowledged);
-            all.for_each_concurrent(8, |number| check_there(&ed, *number)).await;
-        }
-        gateway.kill();
-    }
+    let on_server = matches!(durability, Durability::Postgres { .. });
+    assert_eq!(on_server, engine() == Engine::Postgres, "{durability:?}");
 }
 
 /// The chain is whole, and what the killed process left open was closed at the start.
@@ -121,6 +34,58 @@ async fn check_trail(stage: &Stage) {
     let open = reader.audit_rows_left_open().await.expect("read").len();
     assert_eq!(open, 0, "left open");
     reader.close().await;
+}
+
+/// As the server says it where its disk is full.
+const SERVER_DISK_FULL: &str = "
+    CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full';
+    END $$;
+    CREATE TRIGGER full_disk BEFORE INSERT ON journal FOR EACH ROW EXECUTE FUNCTION full_disk()";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_acknowledges_nothing_and_leaves_everybody_as_they_were() {
+    let stage = Stage::set(vec![anne()], |settings| {
+        settings["storage"]["file_bytes_max"] = serde_json::json!(500_000);
+    });
+    let world = World::start(stage, Arc::new(SystemClock)).await;
+    let anne = world.feeder("anne");
+    let told = |number: usize| patient("anne", &format!("n{number}"), &anybody(number));
+    let mut taken = 0;
+    let refused = loop {
+        if taken == 20 && engine() == Engine::Postgres {
+            world.stage.tamper(SERVER_DISK_FULL).await;
+        }
+        let answer = anne.feed(&told(taken)).await;
+        if answer.status != 201 {
+            break answer;
+        }
+        taken += 1;
+    };
+    assert_eq!(refused.status, 503, "{refused:?}");
+    let issue = &refused.json()["issue"][0];
+    assert_eq!(issue["code"], "transient", "{refused:?}");
+    assert!(!refused.json().to_string().contains(&number_of(&told(taken)).1), "no patient data");
+
+    let World { stage, gateway } = world;
+    gateway.stop().await;
+    stage.change(|settings| {
+        settings["storage"].as_object_mut().expect("keys").remove("file_bytes_max");
+    });
+    if engine() == Engine::Postgres {
+        stage.tamper("DROP TRIGGER full_disk ON journal").await;
+    }
+    let world = World::start(stage, Arc::new(SystemClock)).await;
+    let ed = world.client("ed");
+    for number in 0..taken {
+        assert_eq!(ed.matches(&told(number)).await.certain().len(), 1, "{number} was taken");
+    }
+    assert_eq!(ed.matches(&told(taken)).await.certain().len(), 0, "it was refused");
+    assert_eq!(
+        world.feeder("anne").feed(&told(taken)).await.status,
+        201,
+        "as if for the first time"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

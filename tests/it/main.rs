@@ -13,6 +13,7 @@ mod world;
 
 mod access;
 mod audit;
+mod backup;
 mod cli;
 mod durability;
 mod everything;

@@ -14,6 +14,13 @@ fn binary() -> Command {
     Command::new(env!("CARGO_BIN_EXE_tessera"))
 }
 
+/// The command that starts the stage's gateway.
+pub(crate) fn serve(stage: &Stage) -> Command {
+    let mut command = binary();
+    command.args(["serve", "--config", "tessera.toml"]).current_dir(stage.home());
+    command
+}
+
 /// Runs a command in the stage's home and waits for its end.
 pub(crate) fn tessera(stage: &Stage, args: &[&str]) -> Output {
     binary().args(args).current_dir(stage.home()).output().expect("it runs")
@@ -38,12 +45,7 @@ pub(crate) struct Process {
 impl Process {
     /// Starts the gateway, and returns when it listens.
     pub(crate) fn serve(stage: &Stage) -> Self {
-        let mut child = binary()
-            .args(["serve", "--config", "tessera.toml"])
-            .current_dir(stage.home())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("it runs");
+        let mut child = serve(stage).stderr(Stdio::piped()).spawn().expect("it runs");
         let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
         let mut log = String::new();
         let listening = lines.by_ref().map_while(Result::ok).find_map(|line| {

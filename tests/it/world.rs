@@ -37,10 +37,39 @@ use crate::{
     test_server::server,
 };
 
-/// Whether this run of the suite is the one on PostgreSQL: `tests/it_postgres` is the same folder,
-/// by a symbolic link.
-pub(crate) fn on_postgres() -> bool {
-    env!("CARGO_CRATE_NAME") == "it_postgres"
+/// Which database a gateway works on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+impl Engine {
+    /// A database that is empty, or not there yet: a file's name or a server's URL.
+    fn database(self, home: &Path) -> String {
+        match self {
+            Self::Sqlite => {
+                let files = fs::read_dir(home).expect("a folder").count();
+                home.join(format!("tessera-{files}.db")).to_string_lossy().into_owned()
+            }
+            Self::Postgres => server().database(),
+        }
+    }
+
+    /// `[storage]` of `tessera.toml`.
+    fn settings(self, database: &str) -> Value {
+        match self {
+            Self::Sqlite => json!({"path": database}),
+            // A killed gateway's lease is soon over.
+            Self::Postgres => json!({"url": database, "lease_ms": 400}),
+        }
+    }
+}
+
+/// The database of this run of the suite: `tests/it_postgres` is the folder `tests/it` by a
+/// symbolic link.
+pub(crate) fn engine() -> Engine {
+    if env!("CARGO_CRATE_NAME") == "it_postgres" { Engine::Postgres } else { Engine::Sqlite }
 }
 
 /// Longer than anything here takes on a busy machine; what waits for more has failed.
@@ -99,6 +128,7 @@ fn code(text: &str) -> MemberCode {
 /// Members that run, and the files of a gateway that need not run.
 pub(crate) struct Stage {
     home: TempDir,
+    engine: Engine,
     /// A file's name or a server's URL.
     database: String,
     pub(crate) pki: DevelopmentPki,
@@ -110,6 +140,15 @@ impl Stage {
     /// Starts the members and writes the gateway's files; `change` has the last word on
     /// `tessera.toml`.
     pub(crate) fn set(sites: Vec<Site>, change: impl FnOnce(&mut Value)) -> Self {
+        Self::set_on(engine(), sites, change)
+    }
+
+    /// As [`Self::set`], on one of the databases.
+    pub(crate) fn set_on(
+        engine: Engine,
+        sites: Vec<Site>,
+        change: impl FnOnce(&mut Value),
+    ) -> Self {
         let home = tempfile::Builder::new().prefix("tessera-it-").tempdir().expect("a folder");
         let parties = PkiParties {
             members: sites.iter().map(|site| code(site.code)).collect(),
@@ -119,15 +158,11 @@ impl Stage {
         let certs = home.path().join("certs");
         let pki = mint_development_pki(&certs, now, &parties, pki::Existing::Keep).expect("minted");
         let members = sites.iter().map(|site| (site.code, start_member(site, &pki))).collect();
-        let database = if on_postgres() {
-            server().database()
-        } else {
-            home.path().join("tessera.db").to_string_lossy().into_owned()
-        };
-        let stage = Self { home, database, pki, sites, members };
+        let database = engine.database(home.path());
+        let stage = Self { home, engine, database, pki, sites, members };
         stage.write("members.toml", &stage.told_members());
         stage.write("clients.toml", &told_clients(&stage.sites));
-        let mut settings = settings(&stage.database);
+        let mut settings = settings(engine, &stage.database);
         change(&mut settings);
         stage.write("tessera.toml", &settings);
         let model = include_str!("../../config/model.json");
@@ -175,6 +210,21 @@ impl Stage {
         self.database.parse().expect("an address")
     }
 
+    /// Changes `tessera.toml`.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Value)) {
+        let text = fs::read_to_string(self.settings()).expect("written");
+        let mut settings = toml::from_str(&text).expect("TOML");
+        change(&mut settings);
+        self.write("tessera.toml", &settings);
+    }
+
+    /// Gives the gateway another database, empty or not there yet.
+    pub(crate) fn move_to(&mut self, engine: Engine) {
+        self.engine = engine;
+        self.database = engine.database(self.home());
+        self.change(|settings| settings["storage"] = engine.settings(&self.database));
+    }
+
     /// As the command line takes it.
     pub(crate) fn database_argument(&self) -> &str {
         &self.database
@@ -183,15 +233,18 @@ impl Stage {
     /// Does to the database what only somebody with it in hand can do.
     pub(crate) async fn tamper(&self, sql: &str) {
         let sql = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
-        if on_postgres() {
-            let mut connection = PgConnection::connect(&self.database).await.expect("opened");
-            sql.execute(&mut connection).await.expect("altered");
-            connection.close().await.expect("closed");
-        } else {
-            let options = SqliteConnectOptions::new().filename(&self.database);
-            let mut connection = SqliteConnection::connect_with(&options).await.expect("opened");
-            sql.execute(&mut connection).await.expect("altered");
-            connection.close().await.expect("closed");
+        match self.engine {
+            Engine::Sqlite => {
+                let options = SqliteConnectOptions::new().filename(&self.database);
+                let mut file = SqliteConnection::connect_with(&options).await.expect("opened");
+                sql.execute(&mut file).await.expect("altered");
+                file.close().await.expect("closed");
+            }
+            Engine::Postgres => {
+                let mut server = PgConnection::connect(&self.database).await.expect("opened");
+                sql.execute(&mut server).await.expect("altered");
+                server.close().await.expect("closed");
+            }
         }
     }
 
@@ -260,19 +313,13 @@ fn told_clients(sites: &[Site]) -> Value {
     json!({ "client": feeds.chain(others).collect::<Vec<Value>>() })
 }
 
-fn settings(database: &str) -> Value {
-    let storage = if on_postgres() {
-        // A killed gateway's lease is soon over.
-        json!({"url": database, "lease_ms": 400})
-    } else {
-        json!({"path": database})
-    };
+fn settings(engine: Engine, database: &str) -> Value {
     json!({
         "server": {"fhir_address": "127.0.0.1:0", "health_address": "127.0.0.1:0", "workers": 1,
             "drain_s": 1},
         "tls": {"certificate": "certs/gateway.crt", "key": "certs/gateway.key",
             "client_roots": "certs/root.crt", "member_roots": "certs/root.crt"},
-        "storage": storage,
+        "storage": engine.settings(database),
         "api": {"base_url": "https://127.0.0.1:0/fhir"},
         "access": {"clients": "clients.toml"},
         "index": {"model": "model.json"},

@@ -11,6 +11,10 @@ use crate::domain::{EnterpriseId, LocalId, MemberCode, RecordKey, RequestId};
 
 use super::{sql::SqlPool, test_server::server, *};
 
+mod backups;
+mod schema;
+mod server;
+
 const NOON: OffsetDateTime = datetime!(2026-03-05 12:00:00.123456 UTC);
 
 /// Which database a test runs on.
@@ -125,6 +129,71 @@ fn journal(seq: u64, bytes: usize) -> JournalRow {
     }
 }
 
+fn task() -> ReviewTaskRow {
+    ReviewTaskRow {
+        task_no: 1,
+        kind: "possible_link".into(),
+        state: "open".into(),
+        person: EnterpriseId::from_u128(1),
+        other: Some(EnterpriseId::from_u128(u128::MAX)),
+        record: None,
+        bits: 7.5,
+        opened: NOON,
+        changed: NOON,
+        body: "{}".to_owned(),
+    }
+}
+
+fn person() -> PersonRow {
+    PersonRow {
+        person: EnterpriseId::from_u128(1),
+        redirect_to: Some(EnterpriseId::from_u128(2)),
+        created_seq: 1,
+        changed_seq: 1,
+    }
+}
+
+fn record() -> SourceRecordRow {
+    SourceRecordRow {
+        record_no: 0,
+        key: consent("x", 1, "9").anchor,
+        person: EnterpriseId::from_u128(1),
+        version: 1,
+        event_time: Some(NOON),
+        since: NOON,
+        changed: NOON,
+        current_seq: 1,
+        registered_seq: 1,
+        standing: "active".into(),
+    }
+}
+
+/// [`record`] as [`some_of_everything`] leaves it.
+fn changed_record() -> SourceRecordRow {
+    let person = EnterpriseId::from_u128(2);
+    SourceRecordRow { person, version: 2, current_seq: 2, ..record() }
+}
+
+fn some_of_everything() -> Vec<Write> {
+    let (told, changed) = (record(), changed_record());
+    vec![
+        Write::Journal(journal(1, 10)),
+        Write::Journal(journal(2, 10)),
+        Write::SourceRecord(told.clone()),
+        Write::Relink { record_no: 0, person: EnterpriseId::from_u128(3) },
+        Write::Relink { record_no: 0, person: changed.person },
+        Write::SourceRecord(SourceRecordRow { person: told.person, ..changed }),
+        Write::RecordHistory { record_no: 0, seq: 2 },
+        Write::PersonHistory { person: EnterpriseId::from_u128(2), seq: 2 },
+        Write::Person(person()),
+        Write::ReviewTask(task()),
+        Write::Consent(consent("c", 1, "9")),
+        Write::Consent(consent("c", 2, "10")),
+        Write::Member(member("north", 1)),
+        Write::Meta { name: "index.model".into(), value: "m1".to_owned() },
+    ]
+}
+
 #[rstest]
 #[tokio::test]
 async fn the_live_writer_flushes_each_commit(#[values(Sqlite, Postgres)] engine: Engine) {
@@ -163,55 +232,7 @@ async fn what_was_acknowledged_reads_back_after_reopening(
 ) {
     let home = Home::on(engine);
     let db = home.open().await;
-    let task = ReviewTaskRow {
-        task_no: 1,
-        kind: "possible_link".into(),
-        state: "open".into(),
-        person: EnterpriseId::from_u128(1),
-        other: Some(EnterpriseId::from_u128(u128::MAX)),
-        record: None,
-        bits: 7.5,
-        opened: NOON,
-        changed: NOON,
-        body: "{}".to_owned(),
-    };
-    let record = SourceRecordRow {
-        record_no: 0,
-        key: consent("x", 1, "9").anchor,
-        person: EnterpriseId::from_u128(1),
-        version: 1,
-        event_time: Some(NOON),
-        since: NOON,
-        changed: NOON,
-        current_seq: 1,
-        registered_seq: 1,
-        standing: "active".into(),
-    };
-    let changed = SourceRecordRow { version: 2, current_seq: 2, ..record.clone() };
-    let record_person = record.person;
-    let changed = SourceRecordRow { person: EnterpriseId::from_u128(2), ..changed };
-    let person = PersonRow {
-        person: EnterpriseId::from_u128(1),
-        redirect_to: Some(EnterpriseId::from_u128(2)),
-        created_seq: 1,
-        changed_seq: 1,
-    };
-    db.write(vec![
-        Write::Journal(journal(1, 10)),
-        Write::Journal(journal(2, 10)),
-        Write::SourceRecord(record),
-        Write::Relink { record_no: 0, person: EnterpriseId::from_u128(3) },
-        Write::Relink { record_no: 0, person: changed.person },
-        Write::SourceRecord(SourceRecordRow { person: record_person, ..changed.clone() }),
-        Write::Person(person.clone()),
-        Write::ReviewTask(task.clone()),
-        Write::Consent(consent("c", 1, "9")),
-        Write::Consent(consent("c", 2, "10")),
-        Write::Member(member("north", 1)),
-        Write::Meta { name: "index.model".into(), value: "m1".to_owned() },
-    ])
-    .await
-    .expect("the disk is fine");
+    db.write(some_of_everything()).await.expect("the disk is fine");
     db.write(vec![Write::Member(member("north", 2))]).await.expect("the disk is fine");
     db.close().await;
 
@@ -223,10 +244,10 @@ async fn what_was_acknowledged_reads_back_after_reopening(
     let entry = reader.journal_entry(2).await.expect("the journal reads");
     assert!(entry == Some(journal(2, 10)));
     let records: Vec<_> = reader.source_records().try_collect().await.expect("records read");
-    assert!(records == [changed]);
+    assert!(records == [changed_record()]);
     let persons: Vec<_> = reader.persons().try_collect().await.expect("persons read");
-    assert!(persons == [person]);
-    assert!(reader.review_tasks("open", 0, 10).await.expect("tasks read") == [task]);
+    assert!(persons == [person()]);
+    assert!(reader.review_tasks("open", 0, 10).await.expect("tasks read") == [task()]);
     assert!(reader.consents().await.expect("consents read") == [consent("c", 2, "10")]);
     let anchor = consent("c", 1, "9").anchor;
     assert!(reader.consents_of(&anchor).await.expect("consents read").is_empty());
@@ -447,6 +468,13 @@ async fn a_read_only_database_says_so(#[values(Sqlite, Postgres)] engine: Engine
         SqlPool::Postgres(pool) => run("DELETE FROM journal").execute(pool).await.err(),
     };
     assert_eq!(refused.map(StorageError::from), Some(StorageError::ReadOnly));
+}
+
+#[tokio::test]
+async fn a_place_that_takes_no_file_is_read_only() {
+    // Not even root makes files there.
+    let nowhere = StorageSettings::at(Path::new("/sys/tessera.db"));
+    assert_eq!(Database::open(&nowhere).await.err(), Some(StorageError::ReadOnly));
 }
 
 #[tokio::test]

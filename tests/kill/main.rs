@@ -1,0 +1,169 @@
+//! A gateway that is killed again and again while it is fed loses nothing that it acknowledged,
+//! and tears nobody.
+//!
+//! A real `tessera serve` process, over mutual TLS, on the same database throughout; once on
+//! SQLite and once on PostgreSQL.
+
+#[expect(dead_code, reason = "shared with the journeys")]
+#[path = "../it/answers.rs"]
+mod answers;
+#[expect(dead_code, reason = "shared with the journeys")]
+#[path = "../it/people.rs"]
+mod people;
+#[expect(dead_code, reason = "shared with the journeys")]
+#[path = "../it/process.rs"]
+mod process;
+#[path = "../../src/storage/test_server.rs"]
+mod test_server;
+#[expect(dead_code, reason = "shared with the journeys")]
+#[path = "../it/world.rs"]
+mod world;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::Stdio,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use reqwest::Method;
+use serde_json::Value;
+use tessera::storage::Reader;
+
+use people::{anne, anybody, number_of, patient};
+use process::{Process, apply_members, serve};
+use world::{Client, Engine, Stage, eventually, feed_path};
+
+/// Tasks that feed at once.
+const FEEDERS: usize = 4;
+/// More patients than any round gets to before it is killed.
+const ROUND_PATIENTS: usize = 200;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_kills_on_sqlite_lose_nothing() {
+    rounds(Engine::Sqlite, 100).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kills_on_postgresql_lose_nothing() {
+    rounds(Engine::Postgres, 25).await;
+}
+
+async fn rounds(engine: Engine, rounds: usize) {
+    let stage = Stage::set_on(engine, vec![anne()], |_| {});
+    assert!(apply_members(&stage).status.success());
+    let mut random = fastrand::Rng::new();
+    let mut acknowledged = BTreeSet::new();
+    for round in 0..rounds {
+        if round % 5 == 4 {
+            // Anywhere between its first instruction and its first request.
+            let later = Duration::from_micros(random.u64(0..400_000));
+            kill_starting(&stage, later);
+        }
+        let gateway = Process::serve(&stage);
+        // Whoever serves has the database for itself: what the killed one sent is settled.
+        check(&stage, &acknowledged, round).await;
+        let feeder = stage.feeder("anne", &gateway.base);
+        let (first, enough) = (round * ROUND_PATIENTS, random.usize(1..24));
+        acknowledged.extend(feed_until_killed(gateway, &feeder, first, enough).await);
+    }
+    let gateway = Process::serve(&stage);
+    check(&stage, &acknowledged, rounds).await;
+    let ed = stage.client("ed", &gateway.base);
+    let sample = stream::iter(acknowledged.iter().step_by(7));
+    sample.for_each_concurrent(8, |number| check_found(&ed, *number)).await;
+    gateway.kill();
+}
+
+/// Starts the gateway and kills it so much later, wherever it is then.
+fn kill_starting(stage: &Stage, later: Duration) {
+    let mut child = serve(stage).stderr(Stdio::null()).spawn().expect("it runs");
+    std::thread::sleep(later);
+    child.kill().expect("killed");
+    child.wait().expect("it ends");
+}
+
+fn numbered(number: usize) -> Value {
+    patient("anne", &format!("n{number}"), &anybody(number))
+}
+
+/// Feeds patients from `first` on from several tasks, kills the gateway once `enough` of them were
+/// acknowledged, and gives all that were, also between that moment and the kill.
+async fn feed_until_killed(
+    gateway: Process,
+    anne: &Client,
+    first: usize,
+    enough: usize,
+) -> Vec<usize> {
+    let count = Arc::new(AtomicUsize::new(0));
+    let feeding: Vec<_> = (0..FEEDERS)
+        .map(|task| {
+            let (anne, count) = (anne.clone(), Arc::clone(&count));
+            tokio::spawn(async move {
+                let mut acknowledged = Vec::new();
+                for number in (first + task..first + ROUND_PATIENTS).step_by(FEEDERS) {
+                    let told = numbered(number);
+                    let request = anne.with_body(Method::PUT, &feed_path(&told), &told);
+                    // The connection ends with the process.
+                    let Ok(response) = request.send().await else { break };
+                    assert_eq!(response.status().as_u16(), 201, "a new patient is created");
+                    acknowledged.push(number);
+                    count.fetch_add(1, Ordering::SeqCst);
+                }
+                acknowledged
+            })
+        })
+        .collect();
+    eventually("enough was fed", || async { count.load(Ordering::SeqCst) >= enough }).await;
+    gateway.kill();
+    let mut all = Vec::new();
+    for task in feeding {
+        all.extend(task.await.expect("it fed"));
+    }
+    all
+}
+
+/// Looks into the database that the killed process left: all that was acknowledged is there once,
+/// the journal has no gap and agrees with what it is projected to, and the audit trail is whole.
+async fn check(stage: &Stage, acknowledged: &BTreeSet<usize>, round: usize) {
+    let reader = Reader::open(stage.database()).await.expect("opened");
+    let entries: Vec<_> = reader.journal(0).try_collect().await.expect("the journal reads");
+    let mut current = BTreeMap::new();
+    for (entry, due) in entries.iter().zip(1..) {
+        assert_eq!(entry.seq, due, "round {round}: the journal has no gap");
+        if ["registered", "updated"].contains(&&*entry.kind) {
+            let key = entry.record.clone().expect("it is about a record");
+            current.insert(key, entry.seq);
+        }
+    }
+    let records: Vec<_> = reader.source_records().try_collect().await.expect("records read");
+    let persons: Vec<_> = reader.persons().try_collect().await.expect("persons read");
+    let persons: BTreeSet<_> = persons.iter().map(|row| row.person.as_u128()).collect();
+    assert_eq!(records.len(), current.len(), "round {round}: each record once");
+    for record in &records {
+        assert_eq!(current.get(&record.key), Some(&record.current_seq), "round {round}: torn");
+        assert!(persons.contains(&record.person.as_u128()), "round {round}: torn");
+    }
+    let known: BTreeSet<&str> = records.iter().map(|record| record.key.local_id.value()).collect();
+    for number in acknowledged {
+        let (_, value) = number_of(&numbered(*number));
+        assert!(known.contains(&*value), "round {round}: {number} was acknowledged and is lost");
+    }
+    let report = reader.verify_audit_chain().await.expect("walked");
+    assert!(report.first_bad.is_none(), "round {round}: {report:?}");
+    reader.close().await;
+}
+
+/// The patient of this number is found, certainly, and with the number that was fed.
+async fn check_found(ed: &Client, number: usize) {
+    let told = numbered(number);
+    let answer = ed.matches(&told).await;
+    let (_, value) = number_of(&told);
+    let found = answer.certain();
+    assert_eq!(found.len(), 1, "{number} was acknowledged and is not found: {answer:?}");
+    assert!(found[0]["identifier"].to_string().contains(&value), "{number}: {answer:?}");
+}
