@@ -56,13 +56,15 @@ use search::SearchIndex;
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum IndexError {
     /// The decision could not be made durable, so nothing was decided.
-    #[error("the index could not store its decision")]
+    #[error("the index could not read or store its decisions")]
     Storage(#[from] StorageError),
     /// The identifier was merged into another, and nothing is told under it any more.
     #[error("the identifier was merged into another; tell of the patient under that one")]
     SubsumedIdentifier,
     /// The journal cannot be folded; restore a backup.
-    #[error("the journal is damaged at entry {seq}")]
+    #[error(
+        "the journal is damaged at entry {seq}; bring back the last backup with `tessera restore`"
+    )]
     DamagedJournal {
         /// The first entry that does not follow from those before it.
         seq: u64,

@@ -7,6 +7,7 @@ use crate::domain::{MemberCode, RecordKey};
 use super::{
     ConsentRow, MemberRow, Reader, StorageError,
     columns::Columns,
+    insert::{checked_consent, checked_member},
     sql::{SqlRow, Statement},
 };
 
@@ -15,7 +16,7 @@ impl Reader {
     pub async fn members(&self) -> Result<Vec<MemberRow>, StorageError> {
         self.pool()
             .fetch(Statement::new(
-                "SELECT code, version, recorded_at, body FROM member ORDER BY code",
+                "SELECT code, version, recorded_at, body, checksum FROM member ORDER BY code",
             ))
             .and_then(|row| async move { member(&row) })
             .try_collect()
@@ -27,7 +28,7 @@ impl Reader {
         self.pool()
             .fetch(
                 Statement::new(
-                    "SELECT code, version, recorded_at, body FROM member_history WHERE code = $1 \
+                    "SELECT code, version, recorded_at, body, checksum FROM member_history WHERE code = $1 \
              ORDER BY version",
                 )
                 .bind(code.as_str()),
@@ -40,7 +41,7 @@ impl Reader {
     /// The current version of every consent, by id.
     pub async fn consents(&self) -> Result<Vec<ConsentRow>, StorageError> {
         self.pool().fetch(Statement::new(
-            "SELECT consent_id, version, recorded_at, member, id_system, id_value, status, body \
+            "SELECT consent_id, version, recorded_at, member, id_system, id_value, status, body, checksum \
              FROM consent ORDER BY consent_id",
         ))
             .and_then(|row| async move { consent(&row) })
@@ -51,7 +52,7 @@ impl Reader {
     /// The current version of one consent.
     pub async fn consent(&self, id: &str) -> Result<Option<ConsentRow>, StorageError> {
         let row = self.pool().fetch_optional(Statement::new(
-            "SELECT consent_id, version, recorded_at, member, id_system, id_value, status, body \
+            "SELECT consent_id, version, recorded_at, member, id_system, id_value, status, body, checksum \
              FROM consent WHERE consent_id = $1",
         )
         .bind(id))
@@ -62,7 +63,7 @@ impl Reader {
     /// The current consents given for one source record, by id.
     pub async fn consents_of(&self, key: &RecordKey) -> Result<Vec<ConsentRow>, StorageError> {
         self.pool().fetch(Statement::new(
-            "SELECT consent_id, version, recorded_at, member, id_system, id_value, status, body \
+            "SELECT consent_id, version, recorded_at, member, id_system, id_value, status, body, checksum \
              FROM consent WHERE id_value = $1 AND id_system = $2 AND member = $3 \
              ORDER BY consent_id",
         )
@@ -77,7 +78,7 @@ impl Reader {
     /// All versions of one consent, oldest first.
     pub async fn consent_history(&self, id: &str) -> Result<Vec<ConsentRow>, StorageError> {
         self.pool().fetch(Statement::new(
-            "SELECT consent_id, version, recorded_at, member, id_system, id_value, status, body \
+            "SELECT consent_id, version, recorded_at, member, id_system, id_value, status, body, checksum \
              FROM consent_history WHERE consent_id = $1 ORDER BY version",
         )
         .bind(id))
@@ -90,22 +91,24 @@ impl Reader {
 fn member(row: &SqlRow) -> Result<MemberRow, StorageError> {
     let mut columns = Columns::of(row, "member");
     let code: &str = columns.value()?;
-    Ok(MemberRow {
+    let row = MemberRow {
         code: MemberCode::parse(code).map_err(|_| columns.unreadable())?,
         version: columns.small()?,
         recorded: columns.time()?,
         body: columns.value()?,
-    })
+    };
+    checked_member(row, columns.value()?)
 }
 
 fn consent(row: &SqlRow) -> Result<ConsentRow, StorageError> {
     let mut columns = Columns::of(row, "consent");
-    Ok(ConsentRow {
+    let row = ConsentRow {
         id: columns.value()?,
         version: columns.small()?,
         recorded: columns.time()?,
         anchor: columns.record()?,
         status: columns.value()?,
         body: columns.value()?,
-    })
+    };
+    checked_consent(row, columns.value()?)
 }

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use super::{
     JournalRow, PersonRow, Reader, ReviewTaskRow, SourceRecordRow, StorageError,
     columns::Columns,
+    insert::checked_journal,
     sql::{SqlRow, Statement, Value, placeholders},
 };
 
@@ -19,7 +20,7 @@ impl Reader {
     ) -> impl Stream<Item = Result<JournalRow, StorageError>> + '_ {
         self.pool().fetch(Statement::new(
             "SELECT seq, recorded_at, kind, person, member, id_system, id_value, event_time, \
-             model_version, decision, demographics FROM journal WHERE seq > $1 ORDER BY seq",
+             model_version, decision, demographics, checksum FROM journal WHERE seq > $1 ORDER BY seq",
         )
         .bind(after_seq as i64))
             .and_then(|row| async move { journal_row(&row) })
@@ -29,7 +30,7 @@ impl Reader {
     pub async fn journal_entry(&self, seq: u64) -> Result<Option<JournalRow>, StorageError> {
         let row = self.pool().fetch_optional(Statement::new(
             "SELECT seq, recorded_at, kind, person, member, id_system, id_value, event_time, \
-             model_version, decision, demographics FROM journal WHERE seq = $1",
+             model_version, decision, demographics, checksum FROM journal WHERE seq = $1",
         )
         .bind(seq as i64))
         .await?;
@@ -101,7 +102,7 @@ impl Reader {
 
 fn journal_row(row: &SqlRow) -> Result<JournalRow, StorageError> {
     let mut columns = Columns::of(row, "journal");
-    Ok(JournalRow {
+    let row = JournalRow {
         seq: columns.count()?,
         recorded: columns.time()?,
         kind: Cow::Owned(columns.value()?),
@@ -111,7 +112,8 @@ fn journal_row(row: &SqlRow) -> Result<JournalRow, StorageError> {
         model_version: columns.value()?,
         decision: columns.value()?,
         demographics: columns.value()?,
-    })
+    };
+    checked_journal(row, columns.value()?)
 }
 
 fn review_task(row: &SqlRow) -> Result<ReviewTaskRow, StorageError> {

@@ -1,4 +1,4 @@
-use std::{borrow::Cow, collections::HashMap, hash::Hash};
+use std::{borrow::Cow, collections::HashMap, fmt::Display, hash::Hash};
 
 use uuid::Uuid;
 
@@ -156,7 +156,65 @@ trait Insert {
     /// What to do where the key is there already.
     const ON_CONFLICT: &'static str = "";
     const COLUMNS: usize;
+    /// Whether the last column is a checksum over the others.
+    const CHECKED: bool = false;
     fn bind<'v>(&'v self, values: &mut Values<'v>);
+}
+
+/// CRC-32 over the columns of a row that is checked.
+fn checksum<T: Insert>(row: &T) -> i64 {
+    let mut values = Values(Vec::with_capacity(T::COLUMNS));
+    row.bind(&mut values);
+    checksum_of(&values.0)
+}
+
+fn checksum_of(values: &[Value<'_>]) -> i64 {
+    let mut hasher = crc32fast::Hasher::new();
+    // Each value with its length, so that no byte can wander from one into the next.
+    let mut add = |bytes: Option<&[u8]>| {
+        hasher.update(&bytes.map_or(-1, |bytes| bytes.len() as i64).to_be_bytes());
+        hasher.update(bytes.unwrap_or_default());
+    };
+    for value in values {
+        match value {
+            Value::Number(value) => add(value.map(i64::to_be_bytes).as_ref().map(|b| &b[..])),
+            Value::Real(value) => add(value.map(f64::to_be_bytes).as_ref().map(|b| &b[..])),
+            Value::Text(value) => add(value.as_deref().map(str::as_bytes)),
+            Value::Bytes(value) => add(value.as_deref()),
+        }
+    }
+    hasher.finalize().into()
+}
+
+/// Refuses a row that is not what was written. Rows of before there were checksums have none.
+fn check<T: Insert>(row: &T, kept: Option<i64>, which: impl Display) -> Result<(), StorageError> {
+    match kept {
+        Some(kept) if kept != checksum(row) => {
+            Err(StorageError::Corrupt(format!("{which} is not as it was written")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A journal entry as it stands there, if it is what was written.
+pub(super) fn checked_journal(
+    row: JournalRow,
+    kept: Option<i64>,
+) -> Result<JournalRow, StorageError> {
+    check(&&row, kept, format_args!("journal entry {}", row.seq)).map(|()| row)
+}
+
+/// A consent as it stands there, if it is what was written.
+pub(super) fn checked_consent(
+    row: ConsentRow,
+    kept: Option<i64>,
+) -> Result<ConsentRow, StorageError> {
+    check(&&row, kept, "a consent").map(|()| row)
+}
+
+/// A member as it stands there, if it is what was written.
+pub(super) fn checked_member(row: MemberRow, kept: Option<i64>) -> Result<MemberRow, StorageError> {
+    check(&&row, kept, format_args!("member {}", row.code)).map(|()| row)
 }
 
 async fn insert<T: Insert>(connection: &mut SqlConnection, rows: &[T]) -> Result<(), StorageError> {
@@ -164,7 +222,12 @@ async fn insert<T: Insert>(connection: &mut SqlConnection, rows: &[T]) -> Result
     for chunk in power_of_two_chunks(rows, rows_max) {
         let mut values = Values(Vec::with_capacity(chunk.len() * T::COLUMNS));
         for row in chunk {
+            let begin = values.0.len();
             row.bind(&mut values);
+            if T::CHECKED {
+                let checksum = checksum_of(&values.0[begin..]);
+                values.number(checksum);
+            }
         }
         let sql = insert_sql(T::INTO, T::COLUMNS, chunk.len(), T::ON_CONFLICT);
         connection.execute(Statement::built(sql, values.0)).await?;
@@ -256,8 +319,9 @@ impl<'v> Values<'v> {
 
 impl Insert for &JournalRow {
     const INTO: &'static str = "INSERT INTO journal (seq, recorded_at, kind, person, member, \
-        id_system, id_value, event_time, model_version, decision, demographics) ";
-    const COLUMNS: usize = 11;
+        id_system, id_value, event_time, model_version, decision, demographics, checksum) ";
+    const COLUMNS: usize = 12;
+    const CHECKED: bool = true;
 
     fn bind<'v>(&'v self, values: &mut Values<'v>) {
         values
@@ -395,7 +459,7 @@ impl Insert for Opened {
 
 struct History<T>(T);
 
-const CONSENT_COLUMNS: usize = 8;
+const CONSENT_COLUMNS: usize = 9;
 
 fn bind_consent<'v>(row: &'v ConsentRow, values: &mut Values<'v>) {
     values
@@ -409,12 +473,13 @@ fn bind_consent<'v>(row: &'v ConsentRow, values: &mut Values<'v>) {
 
 impl Insert for &ConsentRow {
     const INTO: &'static str = "INSERT INTO consent (consent_id, version, recorded_at, member, \
-        id_system, id_value, status, body) ";
+        id_system, id_value, status, body, checksum) ";
     const ON_CONFLICT: &'static str = " ON CONFLICT (consent_id) DO UPDATE SET \
         version = excluded.version, recorded_at = excluded.recorded_at, member = excluded.member, \
         id_system = excluded.id_system, id_value = excluded.id_value, status = excluded.status, \
-        body = excluded.body";
+        body = excluded.body, checksum = excluded.checksum";
     const COLUMNS: usize = CONSENT_COLUMNS;
+    const CHECKED: bool = true;
 
     fn bind<'v>(&'v self, values: &mut Values<'v>) {
         bind_consent(self, values);
@@ -423,25 +488,28 @@ impl Insert for &ConsentRow {
 
 impl Insert for History<&ConsentRow> {
     const INTO: &'static str = "INSERT INTO consent_history (consent_id, version, recorded_at, \
-        member, id_system, id_value, status, body) ";
+        member, id_system, id_value, status, body, checksum) ";
     const COLUMNS: usize = CONSENT_COLUMNS;
+    const CHECKED: bool = true;
 
     fn bind<'v>(&'v self, values: &mut Values<'v>) {
         bind_consent(self.0, values);
     }
 }
 
-const MEMBER_COLUMNS: usize = 4;
+const MEMBER_COLUMNS: usize = 5;
 
 fn bind_member<'v>(row: &'v MemberRow, values: &mut Values<'v>) {
     values.text(row.code.as_str()).number(row.version).time(row.recorded).text(&row.body);
 }
 
 impl Insert for &MemberRow {
-    const INTO: &'static str = "INSERT INTO member (code, version, recorded_at, body) ";
+    const INTO: &'static str = "INSERT INTO member (code, version, recorded_at, body, checksum) ";
     const ON_CONFLICT: &'static str = " ON CONFLICT (code) DO UPDATE SET \
-        version = excluded.version, recorded_at = excluded.recorded_at, body = excluded.body";
+        version = excluded.version, recorded_at = excluded.recorded_at, body = excluded.body, \
+        checksum = excluded.checksum";
     const COLUMNS: usize = MEMBER_COLUMNS;
+    const CHECKED: bool = true;
 
     fn bind<'v>(&'v self, values: &mut Values<'v>) {
         bind_member(self, values);
@@ -449,8 +517,10 @@ impl Insert for &MemberRow {
 }
 
 impl Insert for History<&MemberRow> {
-    const INTO: &'static str = "INSERT INTO member_history (code, version, recorded_at, body) ";
+    const INTO: &'static str = "INSERT INTO member_history (code, version, recorded_at, body, \
+        checksum) ";
     const COLUMNS: usize = MEMBER_COLUMNS;
+    const CHECKED: bool = true;
 
     fn bind<'v>(&'v self, values: &mut Values<'v>) {
         bind_member(self.0, values);

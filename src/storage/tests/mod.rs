@@ -459,6 +459,43 @@ async fn damage_is_recognised_at_open() {
 }
 
 #[rstest]
+#[case::journal("UPDATE journal SET demographics = replace(demographics, 'x', 'y') WHERE seq = 2")]
+#[case::time("UPDATE journal SET event_time = 1 WHERE seq = 2")]
+#[case::consent("UPDATE consent SET status = 'inactive'")]
+#[case::consent_history("UPDATE consent_history SET body = '[]' WHERE version = 1")]
+#[case::member("UPDATE member SET body = replace(body, '2', '3')")]
+#[tokio::test]
+async fn a_flipped_bit_is_recognised(
+    #[values(Sqlite, Postgres)] engine: Engine,
+    #[case] sql: &str,
+) {
+    let home = Home::on(engine);
+    let db = home.open().await;
+    db.write(some_of_everything()).await.expect("the disk is fine");
+    db.write(vec![Write::Member(member("north", 2))]).await.expect("the disk is fine");
+    let read = async || {
+        let reader = home.reader().await;
+        let journal = reader.journal(0).try_collect::<Vec<_>>().await.map(|rows| rows.len());
+        let read = [
+            journal,
+            reader.journal_entry(2).await.map(|row| row.iter().count()),
+            reader.consents().await.map(|rows| rows.len()),
+            reader.consent_history("c").await.map(|rows| rows.len()),
+            reader.members().await.map(|rows| rows.len()),
+        ];
+        reader.close().await;
+        read
+    };
+    assert_eq!(read().await, [Ok(2), Ok(1), Ok(1), Ok(2), Ok(1)]);
+    db.close().await;
+    home.tamper(sql).await;
+    let found = read().await.into_iter().filter_map(Result::err).next();
+    let Some(StorageError::Corrupt(what)) = &found else { panic!("{found:?}") };
+    assert!(what.contains("is not as it was written"), "{what}");
+    assert!(found.expect("found").to_string().contains("tessera restore"), "the way out");
+}
+
+#[rstest]
 #[tokio::test]
 async fn a_read_only_database_says_so(#[values(Sqlite, Postgres)] engine: Engine) {
     let home = Home::on(engine);
