@@ -31,10 +31,10 @@ use std::{
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tessera::storage::Reader;
 
-use people::{anne, anybody, number_of, patient};
+use people::{anne, number_of, patient};
 use process::{Process, apply_members, serve};
 use world::{Client, Engine, Stage, eventually, feed_path};
 
@@ -87,8 +87,25 @@ fn kill_starting(stage: &Stage, later: Duration) {
     child.wait().expect("it ends");
 }
 
+/// People whom nobody takes for one another.
 fn numbered(number: usize) -> Value {
-    patient("anne", &format!("n{number}"), &anybody(number))
+    let mut random = fastrand::Rng::with_seed(number as u64);
+    let mut word = |letters: usize| -> String {
+        (0..letters)
+            .map(|at| if at == 0 { random.uppercase() } else { random.lowercase() })
+            .collect()
+    };
+    let (family, given, street, city) = (word(9), word(7), word(8), word(6));
+    let (year, month, day) = (random.u32(1930..2020), random.u32(1..=12), random.u32(1..=28));
+    let told = json!({
+        "name": [{"use": "official", "family": family, "given": [given]}],
+        "gender": if random.bool() { "female" } else { "male" },
+        "birthDate": format!("{year}-{month:02}-{day:02}"),
+        "telecom": [{"system": "phone", "value": format!("+1 585 555 {number:05}")}],
+        "address": [{"line": [format!("{} {street} Avenue", random.u32(1..900))],
+            "city": city, "state": "NY", "postalCode": random.u32(10_000..15_000).to_string()}],
+    });
+    patient("anne", &format!("n{number}"), &told)
 }
 
 /// Feeds patients from `first` on from several tasks, kills the gateway once `enough` of them were

@@ -489,7 +489,7 @@ async fn a_flipped_bit_is_recognised(
     assert_eq!(read().await, [Ok(2), Ok(1), Ok(1), Ok(2), Ok(1)]);
     db.close().await;
     home.tamper(sql).await;
-    let found = read().await.into_iter().filter_map(Result::err).next();
+    let found = read().await.into_iter().find_map(Result::err);
     let Some(StorageError::Corrupt(what)) = &found else { panic!("{found:?}") };
     assert!(what.contains("is not as it was written"), "{what}");
     assert!(found.expect("found").to_string().contains("tessera restore"), "the way out");
