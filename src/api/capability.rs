@@ -243,3 +243,18 @@ fn readable() -> Value {
         "documentation": "Any resource of an answer, and every original behind a group, is read under its gateway id `<member>.<id>`."
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn each_type_is_described_once() {
+        let all = resources("https://gw.example/fhir");
+        let types: BTreeSet<&str> =
+            all.iter().map(|one| one["type"].as_str().expect("a type")).collect();
+        assert_eq!(types.len(), all.len());
+    }
+}

@@ -50,8 +50,9 @@ pub(super) struct SearchInput {
 
 /// Whether resources of this type are found by search: those that are searched by patient.
 pub(super) fn is_searched(resource_type: &str) -> bool {
-    // Provenance comes with what it is about; persons have a search of their own.
-    !["Patient", "Provenance"].contains(&resource_type)
+    // Provenance comes with what it is about; persons are searched on their own, and a Consent is what
+    // was recorded here.
+    !["Consent", "Patient", "Provenance"].contains(&resource_type)
         && described_types().any(|known| known == resource_type)
         && parameters_of(resource_type).any(|known| known.kind == ParameterKind::Patient)
 }

@@ -90,6 +90,14 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Index(args) => runtime()?.block_on(index::run(args)),
         Command::Audit(args) => runtime()?.block_on(audit::run(args)),
+        Command::Backup(args) => {
+            runtime()?.block_on(backup::run_backup(args))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Restore(args) => {
+            runtime()?.block_on(backup::run_restore(args))?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Certs(args) => certs::run(args).map(|()| ExitCode::SUCCESS),
         Command::Link(args) => link::run(&args),
         Command::Train(args) => train::run(&args),

@@ -66,14 +66,18 @@ impl Reader {
              WHERE code = $1 AND kind = $2 ORDER BY version DESC LIMIT 1",
         );
         let row = self.pool().fetch_optional(statement.bind(code.as_str()).bind(kind)).await?;
-        let found = row.as_ref().map(member).transpose()?;
-        Ok(found.map(|row| FindingRow {
-            code: row.code,
-            kind: kind.into(),
-            version: row.version,
-            recorded: row.recorded,
-            body: row.body,
-        }))
+        let finding = |row: &SqlRow| {
+            let mut columns = Columns::of(row, "member_finding");
+            let code: &str = columns.value()?;
+            Ok(FindingRow {
+                code: MemberCode::parse(code).map_err(|_| columns.unreadable())?,
+                kind: kind.into(),
+                version: columns.small()?,
+                recorded: columns.time()?,
+                body: columns.value()?,
+            })
+        };
+        row.as_ref().map(finding).transpose()
     }
 
     /// The current version of every consent, by id.

@@ -47,7 +47,7 @@ impl Reader {
         let wanted = seqs.iter().map(|seq| Value::from(*seq as i64)).collect();
         let found = self.rows_among(
             "SELECT seq, recorded_at, kind, person, member, id_system, id_value, event_time, \
-             model_version, decision, demographics FROM journal WHERE seq IN (",
+             model_version, decision, demographics, checksum FROM journal WHERE seq IN (",
             wanted,
             journal_row,
         );

@@ -239,7 +239,7 @@ async fn insert<T: Insert>(connection: &mut SqlConnection, rows: &[T]) -> Result
 }
 
 /// `INSERT INTO … VALUES ($1, $2), ($3, $4) ON CONFLICT …`.
-fn insert_sql(into: &str, columns: usize, rows: usize, on_conflict: &str) -> String {
+pub(super) fn insert_sql(into: &str, columns: usize, rows: usize, on_conflict: &str) -> String {
     let mut sql = format!("{into}VALUES ");
     for row in 0..rows {
         sql.push_str(if row == 0 { "(" } else { ", (" });

@@ -13,6 +13,13 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
+/// Compares with the snapshot of this name: one for both databases, so no crate stands before it.
+pub(crate) fn check_snapshot(name: &str, shown: &Value) {
+    insta::with_settings!({ prepend_module_to_snapshot => false }, {
+        insta::assert_json_snapshot!(name, shown);
+    });
+}
+
 impl Answer {
     pub(crate) async fn read(response: Response) -> Self {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    answers::{Answer, grade},
+    answers::{Answer, check_snapshot, grade},
     people::{anne, county, lake, max, patient, ruth, twin},
     world::{Client, Site, World},
 };
@@ -73,10 +73,7 @@ async fn a_certain_match_shows_the_golden_view() {
     let text = shown.to_string();
     let text = text.replace(&person, "[person]").replace(world.gateway.base_url(), "[base]");
     let shown: Value = serde_json::from_str(&text).expect("JSON");
-    // One snapshot for both databases.
-    insta::with_settings!({ prepend_module_to_snapshot => false }, {
-        insta::assert_json_snapshot!(shown);
-    });
+    check_snapshot("a_certain_match_shows_the_golden_view", &shown);
 }
 
 #[tokio::test(flavor = "multi_thread")]

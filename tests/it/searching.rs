@@ -4,7 +4,7 @@ use reqwest::{Method, header};
 use serde_json::{Value, json};
 
 use crate::{
-    answers::Answer,
+    answers::{Answer, check_snapshot},
     people::{anne, anybody, consent, county, deny_all_of, lake, max, patient, ruth},
     world::{Client, Site, World, record_numbers},
 };
@@ -160,7 +160,7 @@ async fn the_answer_is_a_searchset_of_golden_views() {
     let text = shown.to_string();
     let text = text.replace(&person, "[person]").replace(world.gateway.base_url(), "[base]");
     let shown: Value = serde_json::from_str(&text).expect("JSON");
-    insta::assert_json_snapshot!(shown);
+    check_snapshot("the_answer_is_a_searchset_of_golden_views", &shown);
     let by_id = search(&world.client("ed"), &format!("_id={person}")).await;
     assert_eq!(by_id.entries(), answer.entries());
 }

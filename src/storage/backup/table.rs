@@ -5,7 +5,8 @@ use futures_util::TryStreamExt as _;
 use crate::storage::{
     StorageError,
     columns::{Columns, Readable},
-    sql::{SqlConnection, SqlRow, Statement, Value, placeholders},
+    insert::insert_sql,
+    sql::{SqlConnection, SqlRow, Statement, Value},
 };
 
 /// What a column holds.
@@ -75,13 +76,8 @@ impl Table {
     /// So many rows.
     pub(super) fn insert(&self, rows: usize) -> String {
         let columns = quoted(self.columns.iter().map(|(column, _)| column));
-        let mut sql = format!("INSERT INTO \"{}\" ({columns}) VALUES ", self.name);
-        for row in 0..rows {
-            sql.push_str(if row == 0 { "(" } else { ", (" });
-            placeholders(&mut sql, 1 + row * self.width(), self.width());
-            sql.push(')');
-        }
-        sql
+        let into = format!("INSERT INTO \"{}\" ({columns}) ", self.name);
+        insert_sql(&into, self.width(), rows, "")
     }
 
     /// How many columns it has.
