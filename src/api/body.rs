@@ -4,6 +4,7 @@ use actix_web::{error::PayloadError, web};
 use bytes::Bytes;
 
 use super::error::ApiError;
+use crate::fhir::xml::InvalidXml;
 
 /// Reads a body of at most `bytes_max` bytes.
 pub(super) async fn read(payload: web::Payload, bytes_max: usize) -> Result<Bytes, ApiError> {
@@ -11,8 +12,15 @@ pub(super) async fn read(payload: web::Payload, bytes_max: usize) -> Result<Byte
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(error)) => Err(match error.as_error::<PayloadError>() {
             Some(PayloadError::Overflow) => ApiError::BodyTooLarge { bytes_max },
+            Some(PayloadError::Io(error)) => invalid_xml(error),
             _ => ApiError::BodyUnreadable,
         }),
         Err(_) => Err(ApiError::BodyTooLarge { bytes_max }),
     }
+}
+
+/// A body of XML is translated on its way here, and may be none.
+fn invalid_xml(error: &std::io::Error) -> ApiError {
+    let invalid = error.get_ref().and_then(|inner| inner.downcast_ref::<InvalidXml>());
+    invalid.cloned().map_or(ApiError::BodyUnreadable, ApiError::Xml)
 }

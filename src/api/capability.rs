@@ -7,6 +7,7 @@ use crate::{
     fhir::{
         FHIR_JSON,
         search_parameters::{described_types, parameters_of},
+        xml::FHIR_XML,
     },
     record::REVERSE,
 };
@@ -24,7 +25,7 @@ pub(super) fn capability_statement(base_url: &str, exchange_name: &str, date: &s
         "software": { "name": "Tessera", "version": env!("CARGO_PKG_VERSION") },
         "implementation": { "description": exchange_name, "url": base_url },
         "fhirVersion": "4.0.1",
-        "format": [FHIR_JSON],
+        "format": [FHIR_JSON, FHIR_XML],
         "rest": [{
             "mode": "server",
             "security": {

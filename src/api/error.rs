@@ -5,8 +5,8 @@ use actix_web::{HttpResponse, http::StatusCode};
 use super::render::fhir_json;
 use crate::{
     exchange::ExchangeError,
-    fhir::search::InvalidSearch,
     fhir::{InvalidResource, Issue, IssueSeverity, IssueType, OperationOutcome},
+    fhir::{search::InvalidSearch, xml::InvalidXml},
     index::LocalRefusal,
 };
 
@@ -25,9 +25,11 @@ pub(super) enum ApiError {
     NotSupported(&'static str),
     /// A search of clinical resources that names no patient.
     PatientRequired,
-    /// The answer could only be FHIR JSON.
+    /// The body is no FHIR XML.
+    Xml(InvalidXml),
+    /// The answer could only be FHIR JSON or XML.
     NotAcceptable,
-    /// The body must be FHIR JSON.
+    /// The body must be FHIR JSON or XML.
     UnsupportedMediaType,
     /// The body must be a form.
     NotAForm,
@@ -77,15 +79,18 @@ impl ApiError {
                 IssueType::Required,
                 "a search names its patient: patient=<id> or patient.identifier=system|value",
             ),
+            Self::Xml(invalid) => {
+                one(StatusCode::BAD_REQUEST, IssueType::Structure, &invalid.to_string())
+            }
             Self::NotAcceptable => one(
                 StatusCode::NOT_ACCEPTABLE,
                 IssueType::NotSupported,
-                "this exchange answers in application/fhir+json only",
+                "this exchange answers in application/fhir+json and application/fhir+xml",
             ),
             Self::UnsupportedMediaType => one(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 IssueType::NotSupported,
-                "the body must be application/fhir+json",
+                "the body must be application/fhir+json or application/fhir+xml",
             ),
             Self::NotAForm => one(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,

@@ -20,10 +20,11 @@ mod render;
 mod search_input;
 mod search_routes;
 mod searchset;
+mod xml;
 
 use std::sync::Arc;
 
-use actix_web::{HttpResponse, http::StatusCode, web};
+use actix_web::{HttpResponse, http::StatusCode, middleware::from_fn, web};
 use serde::Deserialize;
 
 use crate::exchange::Exchange;
@@ -71,6 +72,7 @@ impl Gateway {
 pub fn routes(config: &mut web::ServiceConfig) {
     config.service(
         web::scope("/fhir")
+            .wrap(from_fn(xml::translated))
             .route("/metadata", web::get().to(metadata))
             .service(
                 web::resource("/Patient")

@@ -1,4 +1,5 @@
-//! Which representation is asked for. This gateway speaks FHIR JSON; other formats get 406 or 415.
+//! Which representation is asked for, and which one a body claims to be: FHIR JSON or FHIR XML.
+//! Other formats get 406 or 415.
 
 use actix_web::{
     HttpRequest,
@@ -6,31 +7,78 @@ use actix_web::{
 };
 
 use super::error::ApiError;
+use crate::fhir::{FHIR_JSON, xml::FHIR_XML};
 
-/// Refuses a request whose answer could not be FHIR JSON (FHIR R4 §3.1.0.1.8; `_format` overrides `Accept`).
-pub(super) fn check_accept(request: &HttpRequest) -> Result<(), ApiError> {
-    if let Some(format) = query_value(request.query_string(), "_format") {
-        return if is_json(&format) { Ok(()) } else { Err(ApiError::NotAcceptable) };
+/// How an answer is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Format {
+    /// In XML, else in JSON.
+    pub(super) is_xml: bool,
+    /// As which media type: that of FHIR, or the general one where that was asked for.
+    pub(super) media: &'static str,
+}
+
+impl Format {
+    const JSON: Self = Self { is_xml: false, media: FHIR_JSON };
+    const XML: Self = Self { is_xml: true, media: FHIR_XML };
+
+    /// The names that FHIR R4 has for its formats (§3.1.0.1.11).
+    fn named(name: &str) -> Option<Self> {
+        // In a URL the plus of `fhir+json` must be escaped; many clients forget, and it arrives as a
+        // space.
+        match name.to_ascii_lowercase().replace("fhir ", "fhir+").as_str() {
+            "json" | "text/json" | FHIR_JSON | "application/json+fhir" => Some(Self::JSON),
+            "application/json" => Some(Self { media: "application/json", ..Self::JSON }),
+            "xml" | FHIR_XML | "application/xml+fhir" => Some(Self::XML),
+            "text/xml" => Some(Self { media: "text/xml", ..Self::XML }),
+            "application/xml" => Some(Self { media: "application/xml", ..Self::XML }),
+            _ => None,
+        }
     }
-    let Some(accept) = request.headers().get(header::ACCEPT) else { return Ok(()) };
-    let accept = accept.to_str().map_err(|_| ApiError::NotAcceptable)?;
-    let acceptable = accept.split(',').any(|range| {
-        let media = range.split(';').next().unwrap_or_default().trim();
-        media.is_empty() || media == "*/*" || media == "application/*" || is_json(media)
-    });
-    if acceptable { Ok(()) } else { Err(ApiError::NotAcceptable) }
+}
+
+/// The format of the answer; `None` where none of those asked for is offered. `_format` goes before
+/// `Accept`, there the highest quality, then the first.
+pub(super) fn answer_format(request: &HttpRequest) -> Option<Format> {
+    if let Some(format) = query_value(request.query_string(), "_format") {
+        let named = Format::named(format.split(';').next().unwrap_or_default().trim())?;
+        return Some(if named.is_xml { Format::XML } else { Format::JSON });
+    }
+    let Some(accept) = request.headers().get(header::ACCEPT) else { return Some(Format::JSON) };
+    let mut best: Option<(f32, Format)> = None;
+    for range in accept.to_str().ok()?.split(',') {
+        let mut parts = range.split(';').map(str::trim);
+        let media = parts.next().unwrap_or_default();
+        let quality = parts.find_map(|part| part.strip_prefix("q="));
+        let quality: f32 = quality.map_or(Some(1.0), |told| told.parse().ok()).unwrap_or(0.0);
+        let named = match media {
+            "" | "*/*" | "application/*" => Some(Format::JSON),
+            media => Format::named(media),
+        };
+        if let Some(format) = named
+            && quality > best.map_or(0.0, |(best, _)| best)
+        {
+            best = Some((quality, format));
+        }
+    }
+    best.map(|(_, format)| format)
+}
+
+/// Refuses a request whose answer could be neither (FHIR R4 §3.1.0.1.8).
+pub(super) fn check_accept(request: &HttpRequest) -> Result<(), ApiError> {
+    answer_format(request).map(|_| ()).ok_or(ApiError::NotAcceptable)
 }
 
 /// Whether a `Binary` is asked for as a FHIR resource rather than as its bytes.
 pub(super) fn wants_fhir(request: &HttpRequest) -> bool {
     if let Some(format) = query_value(request.query_string(), "_format") {
-        return is_json(&format);
+        return Format::named(&format).is_some();
     }
     let accept = request.headers().get(header::ACCEPT).and_then(|told| told.to_str().ok());
     accept.is_some_and(|accept| {
         accept.split(',').any(|range| {
             let media = range.split(';').next().unwrap_or_default().trim();
-            media.eq_ignore_ascii_case("application/fhir+json")
+            [FHIR_JSON, FHIR_XML].iter().any(|fhir| media.eq_ignore_ascii_case(fhir))
         })
     })
 }
@@ -47,9 +95,15 @@ pub(super) fn wants_text(request: &HttpRequest) -> bool {
     first.trim().eq_ignore_ascii_case(TEXT)
 }
 
-/// Refuses a body that does not claim to be FHIR JSON.
+/// Refuses a body that does not claim to be FHIR; that of XML is JSON by now.
 pub(super) fn check_content_type(request: &HttpRequest) -> Result<(), ApiError> {
-    if is_json(content_type(request)) { Ok(()) } else { Err(ApiError::UnsupportedMediaType) }
+    let format = Format::named(content_type(request)).filter(|format| !format.is_xml);
+    format.map(|_| ()).ok_or(ApiError::UnsupportedMediaType)
+}
+
+/// Whether the body claims to be FHIR XML.
+pub(super) fn is_xml_body(request: &HttpRequest) -> bool {
+    Format::named(content_type(request)).is_some_and(|format| format.is_xml)
 }
 
 /// Whether the body claims to be a form.
@@ -74,18 +128,6 @@ fn content_type(request: &HttpRequest) -> &str {
     let told = request.headers().get(header::CONTENT_TYPE);
     let told = told.and_then(|told| told.to_str().ok()).unwrap_or_default();
     told.split(';').next().unwrap_or_default().trim()
-}
-
-// In a URL the plus of `fhir+json` must be escaped; many clients forget, and it arrives as a space.
-fn is_json(media: &str) -> bool {
-    matches!(
-        media.to_ascii_lowercase().as_str(),
-        "json"
-            | "application/json"
-            | "text/json"
-            | "application/fhir+json"
-            | "application/fhir json"
-    )
 }
 
 fn query_value(query: &str, name: &str) -> Option<String> {
@@ -120,8 +162,33 @@ mod tests {
     }
 
     #[test]
+    fn the_format_is_that_of_the_highest_quality_then_the_first() {
+        let format = |uri: &str, accept: &str| {
+            let request = TestRequest::with_uri(uri).insert_header((header::ACCEPT, accept));
+            answer_format(&request.to_http_request()).map(|format| (format.is_xml, format.media))
+        };
+        let (json, xml) = (Some((false, FHIR_JSON)), Some((true, FHIR_XML)));
+        for (uri, accept, expected) in [
+            ("/", "application/fhir+xml", xml),
+            ("/", "application/fhir+json;q=0.5, application/fhir+xml; fhirVersion=4.0", xml),
+            ("/", "application/fhir+json, application/fhir+xml", json),
+            ("/", "application/fhir+xml, application/fhir+json", xml),
+            ("/", "text/html, application/xml;q=0.9, */*;q=0.8", Some((true, "application/xml"))),
+            ("/", "application/json", Some((false, "application/json"))),
+            ("/", "application/fhir+xml;q=0, */*", json),
+            ("/?_format=xml", "application/fhir+json", xml),
+            ("/?_format=application/fhir+json", "application/fhir+xml", json),
+            ("/?_format=text/xml", "", xml),
+            ("/?_format=ttl", "application/fhir+json", None),
+        ] {
+            assert_eq!(format(uri, accept), expected, "{uri} {accept}");
+        }
+    }
+
+    #[test]
     fn other_formats_are_not_acceptable() {
-        assert!(!accepts("/", "application/fhir+xml"));
-        assert!(!accepts("/?_format=xml", "application/fhir+json"));
+        assert!(!accepts("/", "text/turtle"));
+        assert!(!accepts("/", "application/fhir+xml;q=0"));
+        assert!(!accepts("/?_format=html", "application/fhir+json"));
     }
 }

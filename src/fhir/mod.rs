@@ -17,6 +17,7 @@ mod resource;
 pub mod search;
 pub mod search_parameters;
 pub mod subject;
+pub mod xml;
 
 pub use bundle::Bundle;
 pub use criteria::{Criteria, Verdict};

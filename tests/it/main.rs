@@ -31,3 +31,4 @@ mod searches;
 mod searching;
 mod summaries;
 mod tls;
+mod xml;
