@@ -16,8 +16,8 @@ mod refusal;
 mod requester;
 
 pub use audit::{
-    AuditError, AuditLog, AuditSettings, AuditStart, Closing, Disclosure, Interaction, OpenAudit,
-    RawRequest, Released,
+    AuditError, AuditLog, AuditNote, AuditSettings, AuditStart, Closing, Disclosure, Interaction,
+    OpenAudit, RawRequest, Released,
 };
 pub use certificate::{InvalidRevocations, Revocations};
 pub use clients::{Clients, InvalidClient, InvalidClients};

@@ -12,6 +12,7 @@ pub(super) struct MatchInput {
     pub(super) patient: Resource,
     pub(super) only_certain: bool,
     pub(super) count: Option<usize>,
+    pub(super) only_single: bool,
 }
 
 #[derive(Deserialize)]
@@ -35,7 +36,9 @@ impl MatchInput {
     pub(super) fn parse(body: &[u8]) -> Result<Self, ApiError> {
         let resource = Resource::parse(body)?;
         match resource.resource_type() {
-            "Patient" => Ok(Self { patient: resource, only_certain: false, count: None }),
+            "Patient" => {
+                Ok(Self { patient: resource, only_certain: false, count: None, only_single: false })
+            }
             "Parameters" => Self::from_parameters(&resource),
             _ => Err(ApiError::invalid(
                 "Parameters",
@@ -47,6 +50,7 @@ impl MatchInput {
     fn from_parameters(resource: &Resource) -> Result<Self, ApiError> {
         let parameters: Parameters = resource.read()?;
         let (mut patient, mut only_certain, mut count) = (None, false, None);
+        let mut only_single = false;
         for parameter in parameters.parameter {
             match parameter.name.as_str() {
                 "resource" if patient.is_some() => {
@@ -57,12 +61,13 @@ impl MatchInput {
                 }
                 "resource" => patient = Some(read_patient(parameter.resource)?),
                 "onlyCertainMatches" => {
-                    only_certain = parameter.value_boolean.ok_or_else(|| {
-                        ApiError::invalid(
-                            "Parameters.parameter.where(name='onlyCertainMatches')",
-                            "needs a valueBoolean",
-                        )
-                    })?;
+                    let place = "Parameters.parameter.where(name='onlyCertainMatches')";
+                    only_certain = boolean(&parameter, place)?;
+                }
+                // Of FAST Identity and later versions of FHIR.
+                "onlySingleMatch" => {
+                    let place = "Parameters.parameter.where(name='onlySingleMatch')";
+                    only_single = boolean(&parameter, place)?;
                 }
                 "count" => {
                     let told = parameter.value_integer.or(parameter.value_positive_int);
@@ -73,15 +78,19 @@ impl MatchInput {
                         )
                     })?);
                 }
-                // Parameters of later versions, such as `onlySingleMatch`, only narrow the answer.
+                // What is not known is passed over.
                 _ => {}
             }
         }
         let patient = patient.ok_or_else(|| {
             ApiError::invalid("Parameters.parameter.where(name='resource')", "is missing")
         })?;
-        Ok(Self { patient, only_certain, count })
+        Ok(Self { patient, only_certain, count, only_single })
     }
+}
+
+fn boolean(parameter: &Parameter, place: &'static str) -> Result<bool, ApiError> {
+    parameter.value_boolean.ok_or(ApiError::invalid(place, "needs a valueBoolean"))
 }
 
 fn positive(value: i64) -> Option<usize> {

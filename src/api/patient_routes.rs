@@ -20,8 +20,8 @@ use super::{
 use crate::{
     access::Interaction,
     domain::{EnterpriseId, LocalId},
-    exchange::{MatchQuery, MatchedPatient, match_patient, read_patient, register_patient},
-    fhir::Resource,
+    exchange::{MatchQuery, Matched, match_patient, read_patient, register_patient},
+    fhir::{Issue, IssueSeverity, IssueType, OperationOutcome, Resource, patient::Fault},
     index::Outcome,
     matching::MatchGrade,
 };
@@ -130,17 +130,18 @@ async fn find(
     let query = MatchQuery {
         only_certain: input.only_certain,
         count: input.count.unwrap_or(MATCHES_DEFAULT).min(MATCHES_MAX),
+        only_single: input.only_single,
     };
     let matched = match_patient(&gateway.exchange, &call, &input.patient, query).await?;
     let json = match_answer(gateway, &call.request_id.to_string(), &matched.into_inner());
     Ok(fhir_json(StatusCode::OK).body(json))
 }
 
-fn match_answer(gateway: &Gateway, id: &str, matched: &[MatchedPatient]) -> Vec<u8> {
+fn match_answer(gateway: &Gateway, id: &str, matched: &Matched) -> Vec<u8> {
     let now = instant(gateway.exchange.clock.now());
     let mut set = Searchset::new(id.to_owned(), now);
-    set.total(matched.len());
-    for one in matched {
+    set.total(matched.patients.len());
+    for one in &matched.patients {
         let search = json!({
             "extension": [{ "url": MATCH_GRADE, "valueCode": grade_code(one.grade) }],
             "mode": Mode::Match.code(),
@@ -149,6 +150,16 @@ fn match_answer(gateway: &Gateway, id: &str, matched: &[MatchedPatient]) -> Vec<
         });
         let url = format!("{}/Patient/{}", gateway.settings.base_url, one.view.person());
         set.push_with_search(Some(&url), &one.view.to_json(), &search);
+    }
+    if !matched.faults.is_empty() {
+        // No error: the rest was understood, and was asked (ITI-119, case 10).
+        let issue = |fault: &Fault| {
+            let words = format!("passed over: {}", fault.problem);
+            Issue::new(IssueSeverity::Warning, IssueType::Value, words).at(fault.expression)
+        };
+        let outcome = OperationOutcome::new(matched.faults.iter().map(issue).collect());
+        let outcome = serde_json::to_string(&outcome).expect("an outcome is plain data");
+        set.push(None, &outcome, Mode::Outcome);
     }
     set.into_json()
 }

@@ -3,11 +3,15 @@
 use super::{
     Call, Exchange, ExchangeError, PatientView,
     call::{About, Outcome, settle},
+    release_policy::PolicyFindings,
 };
 use crate::{
     access::{Closing, Disclosure, Interaction, Permit, Released, Role},
     domain::Demographics,
-    fhir::{Resource, patient::read_patient},
+    fhir::{
+        Resource,
+        patient::{Fault, read_patient},
+    },
     index::PersonMatch,
     matching::MatchGrade,
 };
@@ -22,6 +26,8 @@ pub struct MatchQuery {
     pub only_certain: bool,
     /// At most so many persons, from 1.
     pub count: usize,
+    /// Only the one who is the most likely; nobody where two are alike.
+    pub only_single: bool,
 }
 
 /// One person who may be meant.
@@ -34,6 +40,14 @@ pub struct MatchedPatient {
     pub view: PatientView,
 }
 
+/// Whom a `$match` found.
+pub struct Matched {
+    /// The most likely first.
+    pub patients: Vec<MatchedPatient>,
+    /// Elements of the question that break FHIR's rules, and were passed over.
+    pub faults: Vec<Fault>,
+}
+
 /// Finds the persons that a Patient describes, most likely first.
 ///
 /// Identifiers and links are shown of a certain and unique person only; of others just enough to
@@ -43,7 +57,7 @@ pub async fn match_patient(
     call: &Call,
     patient: &Resource,
     query: MatchQuery,
-) -> Result<Released<Vec<MatchedPatient>>, ExchangeError> {
+) -> Result<Released<Matched>, ExchangeError> {
     let audit = call.open(exchange, Interaction::Match, About::default()).await?;
     let outcome = find(exchange, call, patient, query).await;
     settle(audit, outcome).await
@@ -54,45 +68,57 @@ async fn find(
     call: &Call,
     patient: &Resource,
     query: MatchQuery,
-) -> Outcome<Vec<MatchedPatient>> {
+) -> Outcome<Matched> {
     let requester = call.requester()?;
     requester.may(Role::Query)?;
     let purpose = call.purpose()?;
-    let reading = read_patient(patient)?;
+    let mut reading = read_patient(patient)?;
+    let faults = std::mem::take(&mut reading.faults);
     if tells_nothing(&reading.demographics) {
         return Err(ExchangeError::TooLittle);
     }
     let found = exchange.index.find(&reading.demographics, PERSONS_MAX);
+    let now = exchange.clock.now();
+    let policy = PolicyFindings::ask(exchange, &reading.demographics, &found, now).await?;
     // Uniqueness counts everybody, seen or unseen: a hidden namesake still makes it ambiguous.
     let certain = found.iter().filter(|one| one.verdict.grade == MatchGrade::Certain).count();
-    let now = exchange.clock.now();
     let mut disclosures = Vec::new();
     let mut matched = Vec::new();
-    for one in found {
+    for (at, one) in found.iter().enumerate() {
         let unique = one.verdict.grade == MatchGrade::Certain && certain == 1;
+        let unique = unique && policy.as_ref().is_none_or(|policy| policy.releases(at));
         if query.only_certain && !unique {
             continue;
         }
-        if matched.len() == query.count {
+        if matched.len() == query.count || query.only_single && (at > 0 || is_tied(&found)) {
             break;
         }
         let Ok(permit) = exchange.consents.decide(requester, &one.person, purpose, now) else {
             continue;
         };
         let Some(view) = view(exchange, &permit, unique).await? else { continue };
-        disclosures.push(Disclosure::of(&permit));
-        matched.push(MatchedPatient { grade: grade(&one, certain), score: score(&one), view });
+        let notes = policy.as_ref().map(|policy| policy.notes_on(at));
+        disclosures.push(Disclosure::of(&permit).with_notes(notes.unwrap_or_default()));
+        matched.push(MatchedPatient { grade: grade(one, unique), score: score(one), view });
     }
-    Ok((Closing::Disclosed(disclosures), matched))
+    let notes = policy.map(|policy| policy.notes()).unwrap_or_default();
+    Ok((Closing::Judged { disclosures, notes }, Matched { patients: matched, faults }))
 }
 
-/// Two persons that are both certain are neither: the caller must choose.
-fn grade(found: &PersonMatch, certain: usize) -> MatchGrade {
-    if found.verdict.grade == MatchGrade::Certain && certain > 1 {
+/// Two persons that are both certain are neither: the caller must choose. Nor is one who may not be
+/// released.
+fn grade(found: &PersonMatch, unique: bool) -> MatchGrade {
+    if found.verdict.grade == MatchGrade::Certain && !unique {
         MatchGrade::Probable
     } else {
         found.verdict.grade
     }
+}
+
+/// Whether nobody is more likely than all others.
+fn is_tied(found: &[PersonMatch]) -> bool {
+    let bits = |at: usize| found.get(at).map(|one: &PersonMatch| one.verdict.bits);
+    bits(0) == bits(1)
 }
 
 /// Match weights are log2 odds.

@@ -24,6 +24,7 @@ mod read_resource;
 mod record_consent;
 mod record_locks;
 mod register_patient;
+mod release_policy;
 mod retire_record;
 mod retrieve_record;
 mod search_patients;
@@ -47,7 +48,7 @@ pub use gather::{EverythingQuery, reservation};
 pub use link_records::{link_records, unlink_records};
 pub use local_word::Told;
 pub use locate_records::{FoundRecord, LocatedRecords, Whom, locate_records};
-pub use match_patient::{MatchQuery, MatchedPatient, match_patient};
+pub use match_patient::{MatchQuery, Matched, MatchedPatient, match_patient};
 pub use merge_records::merge_records;
 pub use message_reader::MessageReader;
 pub use messages_seen::MessagesSeen;
@@ -58,6 +59,7 @@ pub use read_resource::read_resource;
 pub use record_consent::record_consent;
 pub use record_locks::RecordLocks;
 pub use register_patient::{acceptable, last_updated, register_patient};
+pub use release_policy::ReleasePolicy;
 pub use retire_record::retire_record;
 pub use retrieve_record::{RetrievedRecord, next_page, retrieve_record};
 pub use search_patients::{
@@ -118,6 +120,8 @@ pub struct ExchangeSettings {
     pub organization: Option<String>,
     /// Queries to members under way at once; more are told to come again.
     pub queries_max: usize,
+    /// What has to agree before `$match` shows a person with identifiers and links.
+    pub release_policy: ReleasePolicy,
     /// Persons whose records one search of patients may look at; more are too many to be meant.
     pub search_persons_max: usize,
     /// HL7 v2 messages that are known again when they are sent again.
@@ -132,6 +136,7 @@ impl Default for ExchangeSettings {
             name: "Tessera exchange".to_owned(),
             organization: None,
             queries_max: 256,
+            release_policy: ReleasePolicy::Probabilistic,
             search_persons_max: 10_000,
             messages_remembered_max: 100_000,
             document_bytes_max: 32 << 20,

@@ -150,3 +150,80 @@ async fn a_question_that_tells_too_little_or_nothing_is_refused() {
     }
     ed.post("Patient/$match", "{").await.refuses(400, "structure", "line 1, column 1");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_single_match_is_the_most_likely_one_or_nobody() {
+    let single = json!({"name": "onlySingleMatch", "valueBoolean": true});
+    let world = everybody().await;
+    let found = find(&world.client("ed"), &parameters(&ruth(), &[single.clone()])).await;
+    assert_eq!((found.entries().len(), found.certain().len()), (1, 1), "{found:?}");
+    let world = twins().await;
+    let mut nameless = twin("", 1);
+    nameless["name"] = json!([{"family": "Vandermeer"}]);
+    nameless["multipleBirthInteger"] = Value::Null;
+    let found = find(&world.client("ed"), &parameters(&nameless, &[single])).await;
+    assert!(found.entries().is_empty(), "two are alike: {found:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_of_a_question_is_told_and_the_rest_is_asked() {
+    let world = everybody().await;
+    let mut told = ruth();
+    told["gender"] = json!("f");
+    let answer = world.client("ed").post("Patient/$match", &bare(&told)).await;
+    assert_eq!((answer.status, answer.json()["total"].as_u64()), (200, Some(1)), "{answer:?}");
+    let issue = answer.issues().pop().expect("it is told");
+    assert_eq!(
+        (&issue["severity"], &issue["expression"][0]),
+        (&json!("warning"), &json!("Patient.gender"))
+    );
+    let last = answer.entries().pop().expect("an entry");
+    assert_eq!(last["search"]["mode"], "outcome");
+}
+
+/// What the trail keeps of how a question was judged, by name.
+async fn notes(world: &World, answer: &Answer, name: &str) -> String {
+    let events = world.events_of(answer).await;
+    let event = events.last().expect("audited");
+    let entities = event.body["entity"].as_array().expect("entities").iter();
+    let details = entities.filter_map(|entity| entity["detail"].as_array()).flatten();
+    let texts = details.filter(|detail| detail["type"] == name);
+    texts.filter_map(|detail| detail["valueString"].as_str()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_both_verdicts_are_asked_both_must_release() {
+    let mut sparse = ruth();
+    // Certain among so few, but no combination of the table.
+    sparse.as_object_mut().expect("a patient").remove("telecom");
+    sparse["address"] = json!([{"city": "Oswego", "state": "NY"}]);
+    let only = json!({"name": "onlyCertainMatches", "valueBoolean": true});
+    let world = everybody().await;
+    let answer = find(&world.client("ed"), &bare(&sparse)).await;
+    assert_eq!(answer.certain().len(), 1, "the probabilistic verdict releases: {answer:?}");
+    assert_eq!(notes(&world, &answer, "policy-table").await, "");
+
+    let sites = vec![anne(), lake(), county()];
+    let both = |settings: &mut Value| settings["exchange"]["release_policy"] = json!("both");
+    let world = World::with(sites, both).await;
+    world.feed_all().await;
+    let ed = world.client("ed");
+    let whole = find(&ed, &bare(&ruth())).await;
+    assert_eq!(whole.certain()[0]["link"].as_array().map(Vec::len), Some(3), "{whole:?}");
+    for (name, expected) in [
+        ("policy-table", "3.3.0"),
+        ("policy-determination", "release"),
+        ("policy-persons-satisfying", "1"),
+    ] {
+        assert_eq!(notes(&world, &whole, name).await, expected);
+    }
+    assert!(notes(&world, &whole, "policy-rules").await.starts_with("01"));
+    assert!(notes(&world, &whole, "policy-attributes").await.contains("birth_date=exact"));
+    let apart = find(&ed, &bare(&sparse)).await;
+    assert_eq!((apart.entries().len(), apart.certain().len()), (1, 0), "{apart:?}");
+    let shown = &apart.entries()[0]["resource"];
+    assert!(shown["identifier"].is_null() && shown["link"].is_null(), "{shown}");
+    assert_eq!(notes(&world, &apart, "policy-determination").await, "no_match");
+    assert_eq!(notes(&world, &apart, "policy-rules").await, "none");
+    assert!(find(&ed, &parameters(&sparse, &[only])).await.entries().is_empty());
+}

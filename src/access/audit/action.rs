@@ -163,6 +163,13 @@ impl Interaction {
 pub enum Closing {
     /// Answered, with these patients' data; with none where nobody was found.
     Disclosed(Vec<Disclosure>),
+    /// The same, and what the trail keeps of how it was judged, also where nobody was found.
+    Judged {
+        /// These patients' data.
+        disclosures: Vec<Disclosure>,
+        /// How.
+        notes: Vec<AuditNote>,
+    },
     /// Written.
     Wrote {
         /// The resource, such as `Patient/<id>`.
@@ -180,12 +187,28 @@ pub enum Closing {
     Failed(&'static str),
 }
 
+/// Something that the audit trail keeps of an action beside its event: a code of ours and what it says.
+/// Names no patient and holds no value of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditNote {
+    pub(super) name: &'static str,
+    pub(super) text: String,
+}
+
+impl AuditNote {
+    /// A note.
+    pub fn new(name: &'static str, text: impl Into<String>) -> Self {
+        Self { name, text: text.into() }
+    }
+}
+
 /// One patient's data going to one requester. Made only from a permit.
 #[derive(Clone, Debug)]
 pub struct Disclosure {
     pub(super) person: EnterpriseId,
     pub(super) purpose: PurposeOfUse,
     pub(super) broke_glass: bool,
+    pub(super) notes: Vec<AuditNote>,
 }
 
 impl Disclosure {
@@ -195,6 +218,14 @@ impl Disclosure {
             person: permit.person(),
             purpose: permit.purpose(),
             broke_glass: permit.broke_glass(),
+            notes: Vec::new(),
         }
+    }
+
+    /// With what the trail keeps beside it.
+    #[must_use]
+    pub fn with_notes(mut self, notes: Vec<AuditNote>) -> Self {
+        self.notes = notes;
+        self
     }
 }

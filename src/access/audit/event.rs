@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::AuditSettings;
-use super::action::{AuditStart, Closing, Disclosure, Pattern, RawRequest};
+use super::action::{AuditNote, AuditStart, Closing, Disclosure, Pattern, RawRequest};
 use crate::access::Refusal;
 use crate::domain::{EnterpriseId, PurposeOfUse};
 
@@ -59,6 +59,9 @@ pub(super) fn closing(
     match closing {
         Closing::Disclosed(disclosures) => {
             return disclosed(settings, start, disclosures, now);
+        }
+        Closing::Judged { disclosures, notes } => {
+            return judged(settings, start, (disclosures, notes), now);
         }
         Closing::Wrote { resource, person, created } => {
             facts.outcome = Some(Outcome::Success);
@@ -120,7 +123,21 @@ pub(super) fn disclosed(
     disclosures: &[Disclosure],
     now: OffsetDateTime,
 ) -> Vec<Event> {
-    let success = || Facts { outcome: Some(Outcome::Success), ..Facts::of(start) };
+    judged(settings, start, (disclosures, &[]), now)
+}
+
+/// The events of a whole answer, with what is kept of how it was judged.
+fn judged(
+    settings: &AuditSettings,
+    start: &AuditStart,
+    (disclosures, notes): (&[Disclosure], &[AuditNote]),
+    now: OffsetDateTime,
+) -> Vec<Event> {
+    let success = || Facts {
+        outcome: Some(Outcome::Success),
+        notes: notes.iter().collect(),
+        ..Facts::of(start)
+    };
     if disclosures.is_empty() {
         return vec![success().event(settings, start, now)];
     }
@@ -129,6 +146,7 @@ pub(super) fn disclosed(
         let facts = || Facts {
             person: Some(disclosure.person),
             purpose: Some(disclosure.purpose),
+            notes: notes.iter().chain(&disclosure.notes).collect(),
             ..success()
         };
         events.push(facts().event(settings, start, now));
@@ -176,6 +194,7 @@ struct Facts<'a> {
     reason: Option<String>,
     created: bool,
     alert: Option<Alert>,
+    notes: Vec<&'a AuditNote>,
 }
 
 impl<'a> Facts<'a> {
@@ -188,6 +207,7 @@ impl<'a> Facts<'a> {
             reason: None,
             created: false,
             alert: None,
+            notes: Vec::new(),
         }
     }
 
@@ -367,6 +387,16 @@ impl<'a> Facts<'a> {
                     }));
                 }
             }
+        }
+        if !self.notes.is_empty() {
+            let notes = self.notes.iter();
+            let notes = notes.map(|note| json!({ "type": note.name, "valueString": note.text }));
+            entities.push(json!({
+                "type": entity_type("2", "System Object"),
+                "role": role("20", "Job"),
+                "name": "matching policy",
+                "detail": notes.collect::<Vec<Value>>(),
+            }));
         }
         entities.push(json!({
             "what": { "identifier": { "value": start.request_id.to_string() } },

@@ -4,7 +4,7 @@ mod log;
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-pub use action::{AuditStart, Closing, Disclosure, Interaction, RawRequest};
+pub use action::{AuditNote, AuditStart, Closing, Disclosure, Interaction, RawRequest};
 pub use log::{AuditError, AuditLog, OpenAudit, Released};
 
 /// How the audit trail is kept.
