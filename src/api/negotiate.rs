@@ -72,7 +72,7 @@ pub(super) fn check_accept(request: &HttpRequest) -> Result<(), ApiError> {
 /// Whether a `Binary` is asked for as a FHIR resource rather than as its bytes.
 pub(super) fn wants_fhir(request: &HttpRequest) -> bool {
     if let Some(format) = query_value(request.query_string(), "_format") {
-        return Format::named(format.split(';').next().unwrap_or_default().trim()).is_some();
+        return Format::named(&format).is_some();
     }
     let accept = request.headers().get(header::ACCEPT).and_then(|told| told.to_str().ok());
     accept.is_some_and(|accept| {

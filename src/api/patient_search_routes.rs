@@ -74,7 +74,10 @@ fn render(gateway: &Gateway, asked: &AskedSearch, found: &FoundPatients) -> Vec<
     set.link("self", format!("{base}/Patient?{}", asked.heeded.encode()));
     let (offset, count) = (asked.page.offset, asked.page.count);
     if let Some(token) = found.token {
-        let page = |at| format!("{base}/Patient?{SEARCH}={token}&{OFFSET}={at}&_count={count}");
+        let format = asked.heeded.named("_format").next();
+        let format = format.map_or_else(String::new, |told| format!("&_format={}", told.text()));
+        let page =
+            |at| format!("{base}/Patient?{SEARCH}={token}&{OFFSET}={at}&_count={count}{format}");
         if offset > 0 {
             set.link("previous", page(offset.saturating_sub(count)));
         }

@@ -7,7 +7,7 @@ use actix_web::{
     body::{BoxBody, MessageBody, to_bytes},
     dev::{Payload, ServiceRequest, ServiceResponse},
     error::PayloadError,
-    http::header::{self, HeaderValue},
+    http::header::{self, HeaderName, HeaderValue},
     middleware::Next,
     web,
 };
@@ -24,6 +24,8 @@ use crate::fhir::{
     xml::{to_json, to_xml},
 };
 
+/// Names the request in its answer and in the audit trail.
+const REQUEST_ID: &str = "x-request-id";
 /// Longer texts are translated by a thread that serves nobody meanwhile, in bytes.
 const IN_PLACE_MAX: usize = 256 << 10;
 
@@ -73,12 +75,13 @@ fn is_fhir_json(response: &HttpResponse<BoxBody>) -> bool {
 async fn written(response: ServiceResponse<BoxBody>, format: Format) -> ServiceResponse<BoxBody> {
     let (request, response) = response.into_parts();
     let (mut head, body) = response.into_parts();
+    let request_id = head.headers().get(REQUEST_ID).cloned();
     let told = HeaderValue::from_str(&format!("{}; charset=utf-8", format.media));
     head.headers_mut().insert(header::CONTENT_TYPE, told.expect("a media type is plain ASCII"));
     if !format.is_xml {
         return ServiceResponse::new(request, head.set_body(body));
     }
-    let Ok(json) = to_bytes(body).await else { return not_acceptable(request) };
+    let Ok(json) = to_bytes(body).await else { return not_acceptable(request, request_id) };
     if json.is_empty() {
         return ServiceResponse::new(request, head.set_body(BoxBody::new(json)));
     }
@@ -86,7 +89,7 @@ async fn written(response: ServiceResponse<BoxBody>, format: Format) -> ServiceR
     let write = move || to_xml(std::str::from_utf8(&json).ok()?).ok();
     match translate(bytes, write).await.flatten() {
         Some(xml) => ServiceResponse::new(request, head.set_body(BoxBody::new(xml))),
-        None => not_acceptable(request),
+        None => not_acceptable(request, request_id),
     }
 }
 
@@ -98,6 +101,10 @@ async fn translate<T: Send + 'static>(
     if bytes <= IN_PLACE_MAX { Some(work()) } else { web::block(work).await.ok() }
 }
 
-fn not_acceptable(request: HttpRequest) -> ServiceResponse<BoxBody> {
-    ServiceResponse::new(request, ApiError::NotAcceptable.response())
+fn not_acceptable(request: HttpRequest, id: Option<HeaderValue>) -> ServiceResponse<BoxBody> {
+    let mut response = ApiError::NotAcceptable.response();
+    if let Some(id) = id {
+        response.headers_mut().insert(HeaderName::from_static(REQUEST_ID), id);
+    }
+    ServiceResponse::new(request, response)
 }

@@ -26,7 +26,7 @@ pub struct MatchQuery {
     pub only_certain: bool,
     /// At most so many persons, from 1.
     pub count: usize,
-    /// Only the one who is the most likely; nobody where two are alike.
+    /// Only the one who is the most likely; nobody where two are as likely, or both certain.
     pub only_single: bool,
 }
 
@@ -90,7 +90,8 @@ async fn find(
         if query.only_certain && !unique {
             continue;
         }
-        if matched.len() == query.count || query.only_single && (at > 0 || is_tied(&found)) {
+        let passed = at > 0 || certain > 1 || is_tied(&found);
+        if matched.len() == query.count || query.only_single && passed {
             break;
         }
         let Ok(permit) = exchange.consents.decide(requester, &one.person, purpose, now) else {

@@ -168,18 +168,18 @@ async fn a_feed_must_say_by_which_identifier() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_fhir_json_is_taken_and_given() {
+async fn only_fhir_json_and_xml_are_taken_and_given() {
     let world = world().await;
     let anne = world.feeder("anne");
     let path = feed_path(&ruths());
     let put = || anne.request(Method::PUT, &path).body(ruths().to_string());
-    for kind in ["application/fhir+xml", "text/plain", ""] {
+    for kind in ["application/fhir+turtle", "text/plain", ""] {
         let answer = anne.send(put().header(header::CONTENT_TYPE, kind)).await;
         answer.refuses(415, "not-supported", "application/fhir+json");
     }
     anne.send(put()).await.refuses(415, "not-supported", "application/fhir+json");
-    let xml = anne.put(&format!("{path}&_format=xml"), &ruths()).await;
-    xml.refuses(406, "not-supported", "application/fhir+json");
+    let turtle = anne.put(&format!("{path}&_format=ttl"), &ruths()).await;
+    turtle.refuses(406, "not-supported", "application/fhir+json");
     for kind in ["application/json", "application/fhir+json; charset=utf-8"] {
         let answer = anne.send(put().header(header::CONTENT_TYPE, kind)).await;
         assert!([200, 201].contains(&answer.status), "{kind}: {answer:?}");

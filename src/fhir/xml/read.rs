@@ -39,10 +39,8 @@ pub fn to_json(xml: &[u8]) -> Result<String, InvalidXml> {
     let json = reading.document();
     json.map_err(|problem| {
         let at = usize::try_from(reading.reader.buffer_position()).unwrap_or(0).min(text.len());
-        InvalidXml {
-            problem,
-            line: 1 + text.as_bytes()[..at].iter().filter(|b| **b == b'\n').count(),
-        }
+        let line = 1 + text.get(..at).unwrap_or(text).matches('\n').count();
+        InvalidXml { problem, line }
     })
 }
 
@@ -103,14 +101,13 @@ impl<'a> Reading<'a> {
                     return Ok(Next::End);
                 }
                 Event::Eof if self.depth == 0 => return Ok(Next::Eof),
-                Event::Eof => return Err(MALFORMED),
+                Event::Eof | Event::Empty(_) => return Err(MALFORMED),
                 Event::DocType(_) => return Err("has a document type declaration"),
                 Event::Text(text) if text.iter().all(u8::is_ascii_whitespace) => {}
                 Event::Text(_) | Event::CData(_) | Event::GeneralRef(_) => {
                     return Err("holds text where FHIR has none");
                 }
                 Event::Comment(_) | Event::PI(_) | Event::Decl(_) => {}
-                Event::Empty(_) => return Err(MALFORMED),
             }
         }
     }
@@ -204,7 +201,7 @@ impl<'a> Reading<'a> {
             match (name, plain.place(name)) {
                 ("value", _) => value = Some(literal(kind, &it)?),
                 ("id", Some(place)) => {
-                    told.push(Told { place, value: Some(text(&it)), beside: None })
+                    told.push(Told { place, value: Some(text(&it)), beside: None });
                 }
                 _ => return Err(FOREIGN_ATTRIBUTE),
             }

@@ -80,7 +80,7 @@ fn xml_that_is_not_fhir_is_refused_by_line_and_rule() {
         match to_json(xml.as_bytes()) {
             Ok(json) => assert!(words.is_empty(), "{xml}: {json}"),
             Err(error) => {
-                assert!(error.problem.contains(words) && !words.is_empty(), "{error}: {xml}")
+                assert!(error.problem.contains(words) && !words.is_empty(), "{error}: {xml}");
             }
         }
     }

@@ -56,9 +56,10 @@ pub(super) fn check(text: &str) -> Result<Div, NotOneDiv> {
             }
             Event::Text(_) | Event::CData(_) if depth == 0 => return Err(NotOneDiv),
             Event::Text(_) | Event::CData(_) | Event::Comment(_) => {}
-            Event::Decl(_) | Event::PI(_) | Event::DocType(_) => return Err(NotOneDiv),
             Event::Eof if depth == 0 => return told.ok_or(NotOneDiv),
-            Event::Eof => return Err(NotOneDiv),
+            Event::Decl(_) | Event::PI(_) | Event::DocType(_) | Event::Eof => {
+                return Err(NotOneDiv);
+            }
         }
     }
 }

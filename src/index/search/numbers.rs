@@ -5,11 +5,11 @@ use std::hash::{BuildHasher as _, Hash};
 
 use foldhash::fast::FixedState;
 
-const BUCKETS: usize = 1 << 12;
+const BUCKETS: usize = 1 << 16;
 /// Fixed, so that the same records give the same layout.
 const HASHER: FixedState = FixedState::with_seed(0x5ea2_c4ed);
 
-/// Records by 44 bits of a value's digest, in eight bytes each. Two values may share a digest: what is
+/// Records by 48 bits of a value's digest, in eight bytes each. Two values may share a digest: what is
 /// found is compared with what the record says.
 pub(super) struct Numbers {
     /// Digest and record, unsorted: even of a hundred million records a bucket is read in
@@ -46,7 +46,7 @@ impl Numbers {
 
 fn place(value: &impl Hash) -> (usize, u32) {
     let hash = HASHER.hash_one(value);
-    ((hash >> 52) as usize, hash as u32)
+    ((hash >> 48) as usize, hash as u32)
 }
 
 #[cfg(test)]
