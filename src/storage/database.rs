@@ -138,11 +138,12 @@ impl Database {
     /// Writes what is queued, closes every connection and lets go of the file. Later writes
     /// fail as closed. Closing twice does no harm.
     pub async fn close(&self) {
+        // The last to leave a SQLite file folds its log back, which readers may not.
+        self.reader.close().await;
         let (done, closed) = oneshot::channel();
         if self.commands.send(Command::Close(done)).await.is_ok() {
             // An error means that the writer had ended already.
             let _ = closed.await;
         }
-        self.reader.close().await;
     }
 }

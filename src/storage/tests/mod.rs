@@ -515,6 +515,16 @@ async fn a_place_that_takes_no_file_is_read_only() {
 }
 
 #[tokio::test]
+async fn a_clean_stop_leaves_everything_in_the_file_itself() {
+    let home = Home::on(Sqlite);
+    let db = home.open().await;
+    db.write(vec![audit(1, AuditState::Open)]).await.expect("the disk is fine");
+    db.close().await;
+    let log = home.file().with_extension("db-wal");
+    assert!(!log.exists(), "the log was folded back");
+}
+
+#[tokio::test]
 async fn a_file_in_no_folder_is_an_error() {
     let home = Home::on(Sqlite);
     let nowhere = StorageSettings::at(home.folder.path().join("absent").join("tessera.db"));
