@@ -127,8 +127,13 @@ async fn build(
         Index::open(store.clone(), Arc::clone(&model), config.index.limits(), Arc::clone(&clock))
             .await?;
     let identity = gateway_identity(&config.tls)?;
-    let federation =
-        Federation::new(config.federation.clone(), directory.clone(), identity, model)?;
+    let federation = Federation::new(
+        config.federation.clone(),
+        directory.clone(),
+        identity,
+        model,
+        Arc::clone(&clock),
+    )?;
     Ok(Exchange {
         settings: config.exchange.clone(),
         clock,

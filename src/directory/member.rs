@@ -5,13 +5,18 @@ use thiserror::Error;
 use time::UtcOffset;
 use url::Url;
 
-use super::authority::{self, AssigningAuthority};
+use super::{
+    Authorization, Quirk,
+    authority::{self, AssigningAuthority},
+};
 use crate::domain::MemberCode;
 
 /// The longest name or identifier of a member, in bytes: enough for any legal name, short enough to show.
 const TEXT_BYTES_MAX: usize = 256;
 /// Identifier systems of one member: a network of hospitals has a few dozen.
 const IDENTIFIER_SYSTEMS_MAX: usize = 64;
+/// FHIR R4 has 148 resource types.
+const TYPES_MAX: usize = 148;
 
 /// One organization in the exchange and how to reach it.
 ///
@@ -39,6 +44,23 @@ pub struct Member {
     authority: Vec<AssigningAuthority>,
     #[serde(skip_serializing_if = "Option::is_none")]
     utc_offset: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page_matches: Option<u16>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unserved_types: Vec<String>,
+    #[serde(skip_serializing_if = "is_none")]
+    authorization: Authorization,
+    #[serde(skip_serializing_if = "is_false")]
+    broadcast: bool,
+}
+
+fn is_none(told: &Authorization) -> bool {
+    *told == Authorization::None
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_false(told: &bool) -> bool {
+    !told
 }
 
 impl Member {
@@ -65,6 +87,19 @@ impl Member {
         let identifier_systems = identifier_systems(told.identifier_systems)?;
         authority::check(&told.authority, &identifier_systems)?;
         told.utc_offset.as_deref().map(authority::utc_offset).transpose()?;
+        told.authorization.check()?;
+        if let Some(matches) = told.page_matches {
+            within("page_matches", matches.into(), 1, 10_000)?;
+        }
+        let mut unserved_types = told.unserved_types;
+        unserved_types.sort_unstable();
+        unserved_types.dedup();
+        let is_type = |name: &String| {
+            name.len() <= 64 && name.bytes().all(|letter| letter.is_ascii_alphabetic())
+        };
+        if unserved_types.len() > TYPES_MAX || !unserved_types.iter().all(is_type) {
+            return Err(InvalidMember::UnservedTypes);
+        }
         Ok(Self {
             code,
             name: told.name,
@@ -73,7 +108,7 @@ impl Member {
             fhir_base: fhir_base(&told.fhir_base)?,
             server_name: told.server_name,
             trust_anchor: told.trust_anchor,
-            status: told.status,
+            status: told.status.unwrap_or_default(),
             discovery: told.discovery,
             tls_min: told.tls_min,
             deadline_ms: told.deadline_ms,
@@ -81,7 +116,34 @@ impl Member {
             quirks,
             authority: told.authority,
             utc_offset: told.utc_offset,
+            page_matches: told.page_matches,
+            unserved_types,
+            authorization: told.authorization,
+            broadcast: told.broadcast,
         })
+    }
+
+    /// The same member with another status.
+    pub fn with_status(&self, status: MemberStatus) -> Self {
+        Self { status, ..self.clone() }
+    }
+
+    /// The same member with these quirks beside those it has.
+    pub fn with_quirks(&self, learned: &[Quirk]) -> Self {
+        let mut changed = self.clone();
+        changed.quirks.extend(learned);
+        changed.quirks.sort_unstable();
+        changed.quirks.dedup();
+        changed
+    }
+
+    /// Whether it is reached in the same way as `other`: a check of one says something of both.
+    pub fn is_reached_like(&self, other: &Self) -> bool {
+        self.fhir_base == other.fhir_base
+            && self.server_name == other.server_name
+            && self.trust_anchor == other.trust_anchor
+            && self.tls_min == other.tls_min
+            && self.authorization == other.authorization
     }
 
     /// The short code, the first part of every gateway id of its resources.
@@ -167,6 +229,31 @@ impl Member {
         told.and_then(Result::ok).unwrap_or(UtcOffset::UTC)
     }
 
+    /// Matches to ask for a page, where its server wants another number than the exchange's.
+    pub fn page_matches(&self) -> Option<u16> {
+        self.page_matches
+    }
+
+    /// Resource types that its CapabilityStatement lists and that it does not serve.
+    pub fn unserved_types(&self) -> &[String] {
+        &self.unserved_types
+    }
+
+    /// How the gateway is let in there.
+    pub fn authorization(&self) -> &Authorization {
+        &self.authorization
+    }
+
+    /// Whether it may be asked for patients of whom nothing is known there.
+    pub fn allows_broadcast(&self) -> bool {
+        self.broadcast
+    }
+
+    /// What is odd about its server.
+    pub fn quirks(&self) -> &[Quirk] {
+        &self.quirks
+    }
+
     /// Whether its server is known to behave so.
     pub fn has_quirk(&self, quirk: Quirk) -> bool {
         self.quirks.contains(&quirk)
@@ -193,9 +280,10 @@ pub struct ToldMember {
     /// PEM file.
     #[serde(default)]
     pub trust_anchor: Option<String>,
-    /// Default: onboarding, so that nobody is asked before an operator says so.
+    /// Left out, a member that is known keeps its status, and a new one is onboarding: nobody is
+    /// asked before an operator says so.
     #[serde(default)]
-    pub status: MemberStatus,
+    pub status: Option<MemberStatus>,
     /// Default: feed.
     #[serde(default)]
     pub discovery: Discovery,
@@ -217,6 +305,18 @@ pub struct ToldMember {
     /// `±hh:mm`.
     #[serde(default)]
     pub utc_offset: Option<String>,
+    /// Matches to ask for a page, 1 to 10,000; the exchange's number where absent.
+    #[serde(default)]
+    pub page_matches: Option<u16>,
+    /// Types that it lists and does not serve.
+    #[serde(default)]
+    pub unserved_types: Vec<String>,
+    /// How the gateway is let in.
+    #[serde(default)]
+    pub authorization: Authorization,
+    /// Whether it may be asked for patients of whom nothing is known there.
+    #[serde(default)]
+    pub broadcast: bool,
 }
 
 impl TryFrom<ToldMember> for Member {
@@ -343,20 +443,6 @@ pub enum TlsVersion {
     Tls13,
 }
 
-/// What is odd about a member's server, told by an operator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Quirk {
-    /// Declares `$everything` but must not be asked for it.
-    NoEverything,
-    /// Wants searches by POST, so that identifiers stay out of its access log.
-    PostSearch,
-    /// Fails on `_count`.
-    NoCount,
-    /// Fails on or ignores `_lastUpdated` and `_since`.
-    NoSince,
-}
-
 /// Bounds on what one member's answer to one query may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -453,6 +539,15 @@ pub enum InvalidMember {
     /// Not a zone.
     #[error("utc_offset: must be as -05:00")]
     UtcOffset,
+    /// No client id, no file, or an endpoint that is not https.
+    #[error("authorization.{key}: must be told, short enough, and an https URL where it is one")]
+    Authorization {
+        /// The key in the file.
+        key: &'static str,
+    },
+    /// Not names of resource types.
+    #[error("unserved_types: must be names of FHIR resource types")]
+    UnservedTypes,
     /// One page could be larger than the whole.
     #[error("limits.answer_bytes_max: must not be below limits.page_bytes_max")]
     AnswerBelowPage,

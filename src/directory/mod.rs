@@ -1,17 +1,21 @@
 //! Who is in the exchange: members, how to reach them, what they may cost.
 
 mod authority;
+mod authorization;
 mod book;
 mod change;
 mod member;
+mod quirk;
 mod roster;
 
 pub use authority::{AssigningAuthority, ContradictingAuthority};
+pub use authorization::{Authorization, SigningAlgorithm, is_token_endpoint};
 pub use book::{Directory, DirectoryError, stored_roster};
 pub use change::{Change, FieldChange, changes};
 pub use member::{
-    Discovery, InvalidMember, Member, MemberLimits, MemberStatus, Quirk, TlsVersion, ToldMember,
+    Discovery, InvalidMember, Member, MemberLimits, MemberStatus, TlsVersion, ToldMember,
 };
+pub use quirk::Quirk;
 pub use roster::{InvalidRoster, Roster, parse_members_toml};
 
 /// A TOML error as one line: where, and which key.

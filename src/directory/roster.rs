@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Deserialize;
 use thiserror::Error;
@@ -16,6 +16,8 @@ const FILE_BYTES_MAX: usize = 16 << 20;
 pub struct Roster {
     members: BTreeMap<MemberCode, Member>,
     by_system: HashMap<String, MemberCode>,
+    /// Members whose status a file left out.
+    status_left_out: BTreeSet<MemberCode>,
 }
 
 impl Roster {
@@ -66,6 +68,17 @@ impl Roster {
         self.by_system.get(system).and_then(|code| self.members.get(code))
     }
 
+    /// As a file tells it where it left statuses out: a member keeps the status that it has.
+    pub fn keeping_statuses_of(&self, known: &Self) -> Self {
+        let mut kept = self.clone();
+        for code in std::mem::take(&mut kept.status_left_out) {
+            if let (Some(told), Some(known)) = (kept.members.get_mut(&code), known.member(&code)) {
+                *told = told.with_status(known.status());
+            }
+        }
+        kept
+    }
+
     /// The member with this organization identifier.
     pub fn by_organization(&self, identifier: &str) -> Option<&Member> {
         self.members.values().find(|member| member.organization() == identifier)
@@ -79,11 +92,18 @@ pub fn parse_members_toml(text: &str) -> Result<Roster, InvalidRoster> {
     }
     let file: MembersFile = toml::from_str(text)
         .map_err(|error| InvalidRoster::Syntax(crate::directory::toml_complaint(text, &error)))?;
-    let members = file.member.into_iter().map(|told| {
-        let code = told.code.clone();
-        Member::parse(told).map_err(|reason| InvalidRoster::Member { code, reason })
-    });
-    Roster::new(members.collect::<Result<Vec<_>, _>>()?)
+    let mut status_left_out = BTreeSet::new();
+    let mut members = Vec::new();
+    for told in file.member {
+        let (code, left_out) = (told.code.clone(), told.status.is_none());
+        let member =
+            Member::parse(told).map_err(|reason| InvalidRoster::Member { code, reason })?;
+        if left_out {
+            status_left_out.insert(member.code().clone());
+        }
+        members.push(member);
+    }
+    Ok(Roster { status_left_out, ..Roster::new(members)? })
 }
 
 #[derive(Deserialize)]

@@ -2,30 +2,34 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::fhir::{InvalidResource, check_nesting};
 
 /// What a member's server can do.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Capabilities {
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capabilities {
+    /// `fhirVersion`, as told.
+    pub fhir_version: String,
+    /// Name and version of its software, as told.
+    pub software: String,
     /// Whether `Patient/{id}/$everything` is declared.
-    pub(super) everything: bool,
+    pub everything: bool,
     /// The resource types that are served.
-    pub(super) types: BTreeMap<String, ServedType>,
+    pub types: BTreeMap<String, ServedType>,
 }
 
 /// One resource type that is served.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct ServedType {
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServedType {
     /// Whether it can be read by id.
-    pub(super) reads: bool,
+    pub reads: bool,
     /// Names of search parameters, those of all types included.
-    pub(super) searches: BTreeSet<String>,
+    pub searches: BTreeSet<String>,
     /// `_include` values.
-    pub(super) includes: BTreeSet<String>,
+    pub includes: BTreeSet<String>,
     /// `_revinclude` values.
-    pub(super) reverse_includes: BTreeSet<String>,
+    pub reverse_includes: BTreeSet<String>,
 }
 
 impl Capabilities {
@@ -38,7 +42,12 @@ impl Capabilities {
         if statement.resource_type != "CapabilityStatement" {
             return Err(InvalidResource::Type);
         }
-        let mut capabilities = Self::default();
+        let software = statement.software.unwrap_or_default();
+        let mut capabilities = Self {
+            fhir_version: bounded(statement.fhir_version),
+            software: bounded(format!("{} {}", software.name, software.version)),
+            ..Self::default()
+        };
         for rest in statement.rest.into_iter().filter(|rest| rest.mode != "client") {
             capabilities.everything |= rest.operation.iter().any(Operation::is_everything);
             let for_all: Vec<String> = rest.search_param.into_iter().map(|p| p.name).collect();
@@ -61,6 +70,37 @@ impl Capabilities {
         Ok(capabilities)
     }
 
+    /// What differs from what was told earlier, in words; empty where nothing that matters does.
+    pub fn changes_since(&self, earlier: &Self) -> Vec<String> {
+        let mut changes = Vec::new();
+        let mut differs = |what: &str, before: &str, now: &str| {
+            if before != now {
+                changes.push(format!("{what}: {before} -> {now}"));
+            }
+        };
+        differs("FHIR version", &earlier.fhir_version, &self.fhir_version);
+        differs("software", &earlier.software, &self.software);
+        let declared = |told: bool| if told { "declared" } else { "not declared" };
+        differs("$everything", declared(earlier.everything), declared(self.everything));
+        for (kind, before) in &earlier.types {
+            match self.types.get(kind) {
+                None => changes.push(format!("{kind}: served -> not served")),
+                Some(now) if now != before => {
+                    let lost: Vec<&str> =
+                        before.searches.difference(&now.searches).map(String::as_str).collect();
+                    let gained: Vec<&str> =
+                        now.searches.difference(&before.searches).map(String::as_str).collect();
+                    let (lost, gained) = (lost.join(", "), gained.join(", "));
+                    changes.push(format!("{kind}: parameters lost [{lost}], gained [{gained}]"));
+                }
+                Some(_) => {}
+            }
+        }
+        let new = self.types.keys().filter(|kind| !earlier.types.contains_key(*kind));
+        changes.extend(new.map(|kind| format!("{kind}: not served -> served")));
+        changes
+    }
+
     /// Whether resources of this type can be read by id.
     pub(super) fn reads(&self, resource_type: &str) -> bool {
         self.types.get(resource_type).is_some_and(|served| served.reads)
@@ -72,7 +112,24 @@ impl Capabilities {
 struct Statement {
     resource_type: String,
     #[serde(default)]
+    fhir_version: String,
+    software: Option<Software>,
+    #[serde(default)]
     rest: Vec<Rest>,
+}
+
+#[derive(Default, Deserialize)]
+struct Software {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    version: String,
+}
+
+/// A member's own words, as long as an operator reads.
+fn bounded(text: String) -> String {
+    let shown = text.trim().chars().filter(|letter| !letter.is_control());
+    shown.take(120).collect()
 }
 
 #[derive(Deserialize)]
@@ -183,6 +240,30 @@ mod tests {
                "operation":[{"name":"everything","definition":"http://h/Encounter-everything"}]}]}"#,
         );
         assert!(!of_system.everything);
+    }
+
+    #[test]
+    fn what_changed_is_told_in_words() {
+        let earlier = parse(
+            r#"{"resourceType":"CapabilityStatement","fhirVersion":"4.0.1","rest":[{"mode":"server",
+              "resource":[{"type":"Goal"},{"type":"Observation","searchParam":[{"name":"patient"},
+              {"name":"code"}]},{"type":"Patient","operation":[{"name":"everything"}]}]}]}"#,
+        );
+        let now = parse(
+            r#"{"resourceType":"CapabilityStatement","fhirVersion":"4.0.1","rest":[{"mode":"server",
+              "resource":[{"type":"Flag"},{"type":"Observation","searchParam":[{"name":"patient"},
+              {"name":"category"}]},{"type":"Patient"}]}]}"#,
+        );
+        assert!(now.changes_since(&now).is_empty());
+        assert_eq!(
+            now.changes_since(&earlier),
+            [
+                "$everything: declared -> not declared",
+                "Goal: served -> not served",
+                "Observation: parameters lost [code], gained [category]",
+                "Flag: not served -> served",
+            ]
+        );
     }
 
     #[test]

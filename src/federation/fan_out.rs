@@ -20,7 +20,8 @@ use tokio::{
 use tracing::{Instrument as _, info, info_span, warn};
 
 use super::{
-    http::HttpTransport,
+    checkup::{Checkup, Probe, check, probe},
+    connection::{Connection, GatewayIdentity, Means},
     identity::IdentityJudge,
     member_base::MemberBase,
     member_client::{Ask, AskError, MemberClient},
@@ -31,10 +32,9 @@ use super::{
 };
 use crate::{
     access::Permit,
-    directory::{Directory, Member, Quirk, TlsVersion},
-    domain::{LocalId, MemberCode, RecordKey},
+    directory::{Directory, Member},
+    domain::{Clock, LocalId, MemberCode, RecordKey},
     matching::Model,
-    tls::{Credentials, MemberTls, TrustRoots, client_config, read_trust_roots},
 };
 
 /// CapabilityStatements kept at once; the largest networks have a few thousand members.
@@ -47,15 +47,6 @@ pub struct Federation {
     runtime: Mutex<Option<Runtime>>,
 }
 
-/// With what the gateway shows itself to members, and whom it trusts there.
-#[derive(Clone, Debug)]
-pub struct GatewayIdentity {
-    /// The gateway's certificate and key.
-    pub credentials: Credentials,
-    /// Authorities of members that have no trust anchor of their own.
-    pub authorities: TrustRoots,
-}
-
 /// Why the federation could not start.
 #[derive(Debug, Error)]
 pub enum FederationError {
@@ -66,22 +57,13 @@ pub enum FederationError {
 
 /// What all queries share.
 struct Exchange {
-    settings: FederationSettings,
+    settings: Arc<FederationSettings>,
+    means: Means,
     directory: Directory,
     judge: IdentityJudge,
     capabilities: CapabilityCache,
     identity: ArcSwap<GatewayIdentity>,
     connections: Mutex<HashMap<MemberCode, Arc<Connection>>>,
-    requests_in_all: Arc<Semaphore>,
-}
-
-/// The connection to one member, as the directory described it when it was made.
-struct Connection {
-    member: Member,
-    identity: Arc<GatewayIdentity>,
-    base: MemberBase,
-    quirks: Vec<Quirk>,
-    client: MemberClient<HttpTransport>,
 }
 
 impl Federation {
@@ -91,6 +73,7 @@ impl Federation {
         directory: Directory,
         identity: GatewayIdentity,
         model: Arc<Model>,
+        clock: Arc<dyn Clock>,
     ) -> Result<Self, FederationError> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(settings.worker_threads.max(1))
@@ -102,8 +85,10 @@ impl Federation {
             .max_capacity(CAPABILITIES_MAX)
             .time_to_live(Duration::from_secs(settings.capability_ttl_s))
             .build();
+        let settings = Arc::new(settings);
+        let requests_in_all = Arc::new(Semaphore::new(settings.requests_in_all_max.max(2)));
         let exchange = Exchange {
-            requests_in_all: Arc::new(Semaphore::new(settings.requests_in_all_max.max(2))),
+            means: Means { settings: Arc::clone(&settings), clock, requests_in_all },
             judge: IdentityJudge::new(model),
             identity: ArcSwap::from_pointee(identity),
             connections: Mutex::default(),
@@ -123,7 +108,7 @@ impl Federation {
     /// How many requests to members are under way.
     pub fn requests_under_way(&self) -> usize {
         let places = self.exchange.settings.requests_in_all_max.max(2);
-        places - self.exchange.requests_in_all.available_permits()
+        places - self.exchange.means.requests_in_all.available_permits()
     }
 
     /// Shows another certificate from now on, and trusts other authorities: connections are made
@@ -209,6 +194,31 @@ impl Federation {
     pub(super) fn page_bytes_max(&self, member: &MemberCode) -> Option<usize> {
         let roster = self.exchange.directory.roster();
         roster.member(member).map(|member| member.limits().page_bytes_max as usize)
+    }
+
+    /// Walks through everything that an active member needs; nothing that it sends is kept or shown.
+    pub async fn check(&self, member: Member, patient: Option<LocalId>) -> Checkup {
+        let exchange = Arc::clone(&self.exchange);
+        let walk = async move {
+            let identity = exchange.identity.load_full();
+            check(&member, identity, &exchange.means, patient.as_ref()).await
+        };
+        self.handle.spawn(walk).await.unwrap_or_else(|_| Checkup::interrupted())
+    }
+
+    /// Looks at a member's certificate and at what it says it can do.
+    pub async fn probe(&self, member: Member) -> Probe {
+        let exchange = Arc::clone(&self.exchange);
+        let look = async move {
+            let identity = exchange.identity.load_full();
+            let found = probe(&member, identity, &exchange.means).await;
+            if let Some(told) = &found.capabilities {
+                let key = member.base().to_owned();
+                exchange.capabilities.insert(key, Arc::new(told.clone())).await;
+            }
+            found
+        };
+        self.handle.spawn(look).await.unwrap_or_default()
     }
 
     /// Stops the runtime, giving work under way so long to end. To be called outside of async
@@ -324,7 +334,7 @@ impl Exchange {
             client: &connection.client,
             base: &connection.base,
             member: &connection.member,
-            quirks: &connection.quirks,
+            quirks: connection.member.quirks(),
             capabilities: &self.capabilities,
             judge: &self.judge,
             settings: &self.settings,
@@ -361,7 +371,7 @@ impl Exchange {
         {
             return Some(Arc::clone(known));
         }
-        match Connection::new(member, identity, self) {
+        match Connection::new(member, identity, &self.means) {
             Ok(connection) => {
                 let connection = Arc::new(connection);
                 connections.insert(member.code().clone(), Arc::clone(&connection));
@@ -372,41 +382,6 @@ impl Exchange {
                 None
             }
         }
-    }
-}
-
-impl Connection {
-    fn new(
-        member: &Member,
-        identity: Arc<GatewayIdentity>,
-        exchange: &Exchange,
-    ) -> Result<Self, &'static str> {
-        let base = MemberBase::parse(member.base()).map_err(|_| "its FHIR base is not usable")?;
-        let authorities = match member.trust_anchor() {
-            Some(path) => {
-                read_trust_roots(path.as_ref()).map_err(|_| "its trust anchor is not readable")?
-            }
-            None => identity.authorities.clone(),
-        };
-        let versions = match member.tls_min() {
-            TlsVersion::Tls12 => MemberTls::Tls12OrLater,
-            TlsVersion::Tls13 => MemberTls::Tls13,
-        };
-        let tls = client_config(&identity.credentials, &authorities, versions)
-            .map_err(|_| "the gateway's certificate is not usable")?;
-        let requests_max = usize::from(member.limits().requests_max);
-        let transport = HttpTransport::new(tls, requests_max, &exchange.settings)
-            .map_err(|_| "no HTTP client can be made for it")?;
-        let quirks = [Quirk::NoEverything, Quirk::PostSearch, Quirk::NoCount, Quirk::NoSince];
-        let client = MemberClient::new(
-            member.code().clone(),
-            transport,
-            requests_max,
-            Arc::clone(&exchange.requests_in_all),
-            &exchange.settings,
-        );
-        let quirks = quirks.into_iter().filter(|quirk| member.has_quirk(*quirk)).collect();
-        Ok(Self { member: member.clone(), identity, base, quirks, client })
     }
 }
 

@@ -4,16 +4,19 @@ use std::{error::Error, io, time::Duration};
 
 use bytes::BytesMut;
 use reqwest::{
-    Client, Response,
-    header::{ACCEPT, CONTENT_TYPE, DATE, HeaderMap, HeaderName, RETRY_AFTER},
+    Client, Response, StatusCode,
+    header::{
+        ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+    },
     redirect,
 };
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 use url::Url;
 
 use super::{
-    member_client::{Ask, Reply, Transport, TransportError},
+    member_client::{Ask, AskError, Reply, Transport, TransportError},
     settings::FederationSettings,
+    token::TokenSource,
 };
 use crate::fhir::FHIR_JSON;
 
@@ -22,8 +25,11 @@ const IDLE_MAX: Duration = Duration::from_secs(50);
 /// Header lines of one response: real ones stay below 8 KiB.
 const HEADER_BYTES_MAX: u32 = 64 << 10;
 
-/// A pool of connections to one member.
-pub(super) struct HttpTransport(Client);
+/// A pool of connections to one member, and the tokens that it wants.
+pub(super) struct HttpTransport {
+    client: Client,
+    tokens: Option<TokenSource>,
+}
 
 impl HttpTransport {
     /// Connects as `tls` says, and in no other way: no plain HTTP, no proxy, no redirect.
@@ -44,22 +50,63 @@ impl HttpTransport {
             .http2_adaptive_window(true)
             .http2_max_header_list_size(HEADER_BYTES_MAX)
             .build()?;
-        Ok(Self(client))
+        Ok(Self { client, tokens: None })
+    }
+
+    /// The connections, for those who ask for tokens.
+    pub(super) fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// Sends a token with each request.
+    pub(super) fn with_tokens(self, tokens: Option<TokenSource>) -> Self {
+        Self { tokens, ..self }
+    }
+
+    /// Gets a token as a request to `url` would; an error where none is given.
+    pub(super) async fn token_for(&self, url: &Url) -> Result<(), AskError> {
+        let Some(tokens) = &self.tokens else { return Ok(()) };
+        tokens.bearer(url).await.map(|_| ()).map_err(AskError::of_transport)
+    }
+
+    async fn send_once(
+        &self,
+        ask: &Ask,
+        bearer: Option<&HeaderValue>,
+    ) -> Result<Response, TransportError> {
+        let mut request = match posted(ask) {
+            Some((url, form)) => self
+                .client
+                .post(url)
+                .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .body(form),
+            None => self.client.get(ask.url.clone()),
+        };
+        if let Some(bearer) = bearer {
+            request = request.header(AUTHORIZATION, bearer.clone());
+        }
+        request.header(ACCEPT, FHIR_JSON).send().await.map_err(|error| cause(&error))
+    }
+
+    /// With a token where one is wanted; with another where the first was not honored.
+    async fn send_authorized(&self, ask: &Ask) -> Result<Response, TransportError> {
+        let Some(tokens) = &self.tokens else { return self.send_once(ask, None).await };
+        let bearer = tokens.bearer(&ask.url).await?;
+        let response = self.send_once(ask, bearer.as_ref()).await?;
+        match bearer {
+            Some(bearer) if response.status() == StatusCode::UNAUTHORIZED => {
+                tokens.forget(&bearer).await;
+                let bearer = tokens.bearer(&ask.url).await?;
+                self.send_once(ask, bearer.as_ref()).await
+            }
+            _ => Ok(response),
+        }
     }
 }
 
 impl Transport for HttpTransport {
     async fn send(&self, ask: &Ask, bytes_max: usize) -> Result<Reply, TransportError> {
-        let request = match posted(ask) {
-            Some((url, form)) => self
-                .0
-                .post(url)
-                .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-                .body(form),
-            None => self.0.get(ask.url.clone()),
-        };
-        let response =
-            request.header(ACCEPT, FHIR_JSON).send().await.map_err(|error| cause(&error))?;
+        let response = self.send_authorized(ask).await?;
         let status = response.status().as_u16();
         let retry_after = retry_after(response.headers());
         // The body of a failure is never shown, so it is not read.
@@ -82,7 +129,7 @@ fn posted(ask: &Ask) -> Option<(Url, String)> {
 }
 
 /// Reads a body as it inflates, so that a small one that inflates without end is stopped in time.
-async fn read_body(
+pub(super) async fn read_body(
     mut response: Response,
     bytes_max: usize,
 ) -> Result<bytes::Bytes, TransportError> {
@@ -113,7 +160,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// What kind of failure it was. The error itself names the URL, and so stays here.
-fn cause(error: &reqwest::Error) -> TransportError {
+pub(super) fn cause(error: &reqwest::Error) -> TransportError {
     if is_tls(error) {
         TransportError::Tls
     } else if error.is_connect() || error.is_timeout() {

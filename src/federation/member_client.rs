@@ -64,6 +64,8 @@ pub(super) enum TransportError {
     Tls,
     Broken,
     TooLarge,
+    /// No token was given to us.
+    LoginRefused,
 }
 
 /// Why a request came to nothing.
@@ -84,6 +86,15 @@ pub(super) enum AskFailure {
 impl AskError {
     pub(super) const fn fault(fault: Fault) -> Self {
         Self { cause: AskFailure::Fault(fault), http_status: None }
+    }
+
+    pub(super) fn of_transport(error: TransportError) -> Self {
+        let cause = match error {
+            TransportError::LoginRefused => AskFailure::Refused(Refusal::Login),
+            TransportError::TooLarge => AskFailure::TooLarge,
+            other => AskFailure::Fault(fault_of(other)),
+        };
+        Self { cause, http_status: None }
     }
 
     const fn deadline() -> Self {
@@ -230,6 +241,10 @@ impl<T: Transport> MemberClient<T> {
                 let error = AskError { cause: AskFailure::TooLarge, http_status: None };
                 (Err(error), "too-large")
             }
+            Ok(Err(TransportError::LoginRefused)) => {
+                attempt.succeeded();
+                (Err(AskError::of_transport(TransportError::LoginRefused)), "refused")
+            }
             Ok(Err(error)) => {
                 attempt.failed();
                 (Err(AskError::fault(fault_of(error))), "broken")
@@ -291,6 +306,11 @@ impl<T: Transport> MemberClient<T> {
         }
     }
 
+    /// What carries the requests.
+    pub(super) fn transport(&self) -> &T {
+        &self.transport
+    }
+
     /// The member's code, for metrics.
     pub(super) fn label(&self) -> String {
         self.member.as_str().to_owned()
@@ -319,7 +339,9 @@ fn fault_of(error: TransportError) -> Fault {
     match error {
         TransportError::Connect => Fault::Connect,
         TransportError::Tls => Fault::Tls,
-        TransportError::Broken | TransportError::TooLarge => Fault::Broken,
+        TransportError::Broken | TransportError::TooLarge | TransportError::LoginRefused => {
+            Fault::Broken
+        }
     }
 }
 

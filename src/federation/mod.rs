@@ -7,6 +7,9 @@
 
 mod breaker;
 mod capability;
+mod checkup;
+mod checkup_record;
+mod connection;
 mod fan_out;
 mod http;
 mod identity;
@@ -20,12 +23,16 @@ mod retry;
 mod settings;
 mod sieve;
 mod statement;
+mod token;
 mod visit;
 mod walk;
 mod whose;
 mod window;
 
-pub use fan_out::{FanOut, Federation, FederationError, GatewayIdentity};
+pub use capability::{Capabilities, ServedType};
+pub use checkup::{Checkup, Probe, Step, StepResult};
+pub use connection::GatewayIdentity;
+pub use fan_out::{FanOut, Federation, FederationError};
 pub use member_base::{InvalidMemberBase, MemberBase};
 pub use outcome::{
     Cut, DropReason, Dropped, Emptiness, Fault, Gap, Identity, MemberOutcome, NotAsked,

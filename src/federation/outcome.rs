@@ -208,6 +208,8 @@ pub enum Cut {
     NextElsewhere,
     /// The link to the next page leads back to one already read.
     NextRepeats,
+    /// The member is known to forget on the next page whose data were asked for.
+    NextUnsafe,
     /// The member failed at this part.
     Failed(Fault),
     /// The member refused this part.

@@ -39,6 +39,8 @@ pub(super) struct PlanOf<'a> {
     pub(super) quirks: &'a [Quirk],
     pub(super) query: &'a RecordQuery,
     pub(super) page_matches: usize,
+    /// Types that the member lists and does not serve.
+    pub(super) unserved_types: &'a [String],
 }
 
 impl PlanOf<'_> {
@@ -49,7 +51,11 @@ impl PlanOf<'_> {
             .capabilities
             .types
             .iter()
-            .filter(|(kind, _)| is_planned(kind) && self.query.wants_type(kind))
+            .filter(|(kind, _)| {
+                is_planned(kind)
+                    && self.query.wants_type(kind)
+                    && !self.unserved_types.contains(kind)
+            })
             .filter_map(|(kind, served)| self.type_search(kind, served, patient_id))
             .collect();
         Plan { everything: declared.then(|| self.everything(patient_id)), searches }
@@ -155,7 +161,8 @@ impl Capabilities {
         let read = US_CORE_READ
             .iter()
             .map(|kind| ((*kind).to_owned(), ServedType { reads: true, ..ServedType::default() }));
-        Self { everything: true, types: searched.chain(read).collect() }
+        let types = searched.chain(read).collect();
+        Self { everything: true, types, ..Self::default() }
     }
 }
 
@@ -339,12 +346,14 @@ mod tests {
             ..ServedType::default()
         };
         let types = types.iter().map(|(kind, searches)| ((*kind).to_owned(), served(searches)));
-        Capabilities { everything, types: types.collect() }
+        Capabilities { everything, types: types.collect(), ..Capabilities::default() }
     }
 
     fn plan(capabilities: &Capabilities, quirks: &[Quirk], query: &RecordQuery) -> Plan {
         let base = base();
-        PlanOf { base: &base, capabilities, quirks, query, page_matches: 100 }.patient("p 1")
+        let unserved_types = &["Flag".to_owned()];
+        PlanOf { base: &base, capabilities, quirks, query, page_matches: 100, unserved_types }
+            .patient("p 1")
     }
 
     fn whole_record() -> RecordQuery {
@@ -380,6 +389,7 @@ mod tests {
                 ("AllergyIntolerance", &["patient"]),
                 ("AuditEvent", &["patient"]),
                 ("Coverage", &["beneficiary"]),
+                ("Flag", &["patient"]),
                 ("Goal", &["lifecycle-status"]),
                 ("Practitioner", &["name"]),
                 ("Patient", &["identifier"]),

@@ -137,7 +137,7 @@ fn sentence(answer: &RecordAnswer) -> String {
     }
 }
 
-fn refusal_words(refusal: Refusal) -> &'static str {
+pub(super) fn refusal_words(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::Login => "refused: it does not accept the gateway's authorization",
         Refusal::Forbidden => "refused: it forbids this query",
@@ -146,7 +146,7 @@ fn refusal_words(refusal: Refusal) -> &'static str {
     }
 }
 
-fn fault_words(fault: Fault) -> &'static str {
+pub(super) fn fault_words(fault: Fault) -> &'static str {
     match fault {
         Fault::Connect => "could not be reached",
         Fault::Tls => "could not be reached: no secure connection",
@@ -184,6 +184,7 @@ fn cut_words(cut: Cut) -> &'static str {
         Cut::Resources => "more resources than are read",
         Cut::NextElsewhere => "its next page leads to another server",
         Cut::NextRepeats => "its pages repeat without end",
+        Cut::NextUnsafe => "its next pages hold other patients, so they are not read",
         Cut::Failed(fault) => fault_words(fault),
         Cut::Refused(refusal) => refusal_words(refusal),
         Cut::SaidIncomplete => "it says so itself",

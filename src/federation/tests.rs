@@ -32,6 +32,14 @@ use crate::{
 /// Long enough for any machine, where the deadline is not the point.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+struct Now;
+
+impl crate::domain::Clock for Now {
+    fn now(&self) -> OffsetDateTime {
+        OffsetDateTime::now_utc()
+    }
+}
+
 /// Members `mercy` and `lake`, each with Ada and Bo as patients; the gateway; and a permit for Ada.
 struct World {
     members: Vec<Simulator>,
@@ -75,7 +83,8 @@ impl World {
         };
         let model = Arc::new(Model::default_model());
         let federation =
-            Federation::new(settings, directory.clone(), identity, model).expect("a runtime");
+            Federation::new(settings, directory.clone(), identity, model, Arc::new(Now))
+                .expect("a runtime");
         let permit = permit(directory.clone(), "urn:org:ed");
         Self { members, federation, directory, permit, pki, _dir: dir }
     }

@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// Bytes of a CapabilityStatement: real ones stay below 2 MiB.
-const STATEMENT_BYTES_MAX: usize = 8 << 20;
+pub(super) const STATEMENT_BYTES_MAX: usize = 8 << 20;
 /// References of what was referred to: a Medication's manufacturer, a role's practitioner.
 const REFERENCE_ROUNDS_MAX: usize = 2;
 /// Types whose lack would hide something of the patient's, and so is told.
@@ -214,7 +214,11 @@ impl<T: Transport> Visit<'_, T> {
             capabilities,
             quirks: self.quirks,
             query: self.query,
-            page_matches: self.settings.page_matches,
+            page_matches: self
+                .member
+                .page_matches()
+                .map_or(self.settings.page_matches, usize::from),
+            unserved_types: self.member.unserved_types(),
         }
         .patient(patient_id);
         if let Some(url) = plan.everything {
@@ -250,10 +254,17 @@ impl<T: Transport> Visit<'_, T> {
         assumed: bool,
     ) -> Option<WalkEnd> {
         let kind = search.resource_type.as_str();
-        let whole = self.walk(gathering, Some(kind), self.searching(search.whole.clone())).await;
-        let doubted = search.doubt_empty && whole.ended.is_none() && whole.matches == 0;
-        let mut walks = vec![whole];
-        if !search.parts.is_empty() && (doubted || walks[0].is_not_served()) {
+        let narrowed = self.quirks.contains(&Quirk::CategoryRequired) && !search.parts.is_empty();
+        let mut walks = Vec::new();
+        let mut unsatisfied = narrowed;
+        if !narrowed {
+            let url = search.whole.clone();
+            let whole = self.walk(gathering, Some(kind), self.searching(url)).await;
+            let doubted = search.doubt_empty && whole.ended.is_none() && whole.matches == 0;
+            unsatisfied = !search.parts.is_empty() && (doubted || whole.is_not_served());
+            walks.push(whole);
+        }
+        if unsatisfied {
             let parts = search
                 .parts
                 .iter()
@@ -344,12 +355,14 @@ impl<T: Transport> Visit<'_, T> {
             | Cut::Resources
             | Cut::NextElsewhere
             | Cut::NextRepeats
+            | Cut::NextUnsafe
             | Cut::SaidIncomplete => false,
         }
     }
 
     async fn walk(&self, to: &Gathering<'_>, kind: Option<&str>, first: Ask) -> Walked {
-        to.walk(self.client, self.base, kind, first, self.deadline).await
+        let follows = !self.quirks.contains(&Quirk::LosesCriteria);
+        to.walk(self.client, self.base, kind, first, self.deadline, follows).await
     }
 
     fn searching(&self, url: url::Url) -> Ask {
@@ -422,7 +435,7 @@ impl<T: Transport> Visit<'_, T> {
     }
 }
 
-fn carries(patient: &Resource, local_id: &LocalId) -> bool {
+pub(super) fn carries(patient: &Resource, local_id: &LocalId) -> bool {
     read_patient(patient).is_ok_and(|reading| reading.local_ids.contains(local_id))
 }
 

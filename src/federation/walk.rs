@@ -99,7 +99,7 @@ impl<'a> Gathering<'a> {
         (self.pages.into_inner(), sieve, gaps)
     }
 
-    /// Follows a search to its end, or to a bound.
+    /// Follows a search to its end, or to a bound; only its first page where `follows` is false.
     pub(super) async fn walk<T: Transport>(
         &self,
         client: &MemberClient<T>,
@@ -107,6 +107,7 @@ impl<'a> Gathering<'a> {
         resource_type: Option<&str>,
         first: Ask,
         deadline: Instant,
+        follows: bool,
     ) -> Walked {
         let mut walked = Walked::default();
         let mut visited = HashSet::new();
@@ -115,6 +116,10 @@ impl<'a> Gathering<'a> {
             visited.insert(ask.url.clone());
             match self.page(client, base, resource_type, &ask, deadline, &mut walked).await {
                 Ok(None) => return walked,
+                Ok(Some(_)) if !follows => {
+                    walked.ended = Some(Cut::NextUnsafe.into());
+                    return walked;
+                }
                 Ok(Some(next)) if visited.contains(&next) => {
                     walked.ended = Some(Cut::NextRepeats.into());
                     return walked;

@@ -8,6 +8,7 @@ mod client;
 mod connection;
 mod credentials;
 mod faulty;
+mod handshake;
 pub mod pki;
 mod server;
 
@@ -17,6 +18,7 @@ pub use credentials::{
     Credentials, RevocationLists, TlsError, TrustRoots, read_revocation_lists, read_trust_roots,
 };
 pub use faulty::FaultyCredentials;
+pub use handshake::{HandshakeFault, SeenCertificate, certificate_end, shake_hands};
 pub use pki::{DevelopmentPki, PkiParties, mint_development_pki};
 pub use server::ServerTls;
 
