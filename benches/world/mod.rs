@@ -71,15 +71,15 @@ impl World {
             "federation": federation,
         });
         self.write("tessera.toml", &settings)?;
-        let (file, database) = (self.path("members.toml"), self.path("tessera.db"));
+        let (file, config) = (self.path("members.toml"), self.path("tessera.toml"));
         let words: [&Path; 7] = [
             "tessera".as_ref(),
             "member".as_ref(),
             "apply".as_ref(),
             "-f".as_ref(),
             &file,
-            "--database".as_ref(),
-            &database,
+            "--config".as_ref(),
+            &config,
         ];
         run(Cli::try_parse_from(words)?)?;
         Ok(())
@@ -132,7 +132,8 @@ fn member((code, base): (&MemberCode, &String)) -> Value {
         "organization": format!("https://{code}.example"),
         "identifier_systems": [record_system(code)],
         "fhir_base": base,
-        "status": "active",
+        // A member that is nowhere cannot pass the check of one that is asked.
+        "status": if base.contains(":1/") { "onboarding" } else { "active" },
     })
 }
 

@@ -45,6 +45,9 @@ fn resources(base_url: &str) -> Vec<Value> {
         consent(),
         definitions("OperationDefinition"),
         definitions("SearchParameter"),
+        organization(),
+        endpoint(),
+        affiliation(),
     ];
     all.extend(described_types().filter(|kind| is_searched(kind)).map(searched));
     all.push(readable());
@@ -162,6 +165,53 @@ fn definitions(kind: &str) -> Value {
         "interaction": [{ "code": "read" }, { "code": "search-type" }],
         "versioning": "no-version"
     })
+}
+
+/// The directory of members (IHE mCSD, ITI-90).
+fn directory(kind: &str, parameters: &[(&str, &str)], include: &[&str], reverse: &[&str]) -> Value {
+    let common = [("_id", "token"), ("_lastUpdated", "date"), ("identifier", "token")];
+    let parameters = common.iter().chain(parameters);
+    let parameters: Vec<Value> =
+        parameters.map(|(name, kind)| json!({ "name": name, "type": kind })).collect();
+    json!({
+        "type": kind,
+        "interaction": [{ "code": "read" }, { "code": "search-type" }],
+        "searchInclude": include,
+        "searchRevInclude": reverse,
+        "searchParam": parameters,
+        "documentation": "The members of the exchange. An id with a dot is a member's own resource."
+    })
+}
+
+fn organization() -> Value {
+    let own = [("active", "token"), ("name", "string"), ("type", "token"), ("partof", "reference")];
+    let reverse = [
+        "OrganizationAffiliation:participating-organization",
+        "OrganizationAffiliation:primary-organization",
+    ];
+    directory("Organization", &own, &["Organization:endpoint"], &reverse)
+}
+
+fn endpoint() -> Value {
+    let own = [
+        ("status", "token"),
+        ("name", "string"),
+        ("organization", "reference"),
+        ("connection-type", "token"),
+        ("payload-type", "token"),
+    ];
+    directory("Endpoint", &own, &[], &[])
+}
+
+fn affiliation() -> Value {
+    let own = [
+        ("active", "token"),
+        ("date", "date"),
+        ("role", "token"),
+        ("primary-organization", "reference"),
+        ("participating-organization", "reference"),
+    ];
+    directory("OrganizationAffiliation", &own, &["OrganizationAffiliation:endpoint"], &[])
 }
 
 // The list of types is open: whatever a member holds can be read back by its gateway id.

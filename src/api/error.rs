@@ -4,9 +4,11 @@ use actix_web::{HttpResponse, http::StatusCode};
 
 use super::render::fhir_json;
 use crate::{
+    directory::DirectoryError,
     exchange::ExchangeError,
-    fhir::search::InvalidSearch,
-    fhir::{InvalidResource, Issue, IssueSeverity, IssueType, OperationOutcome},
+    fhir::{
+        InvalidResource, Issue, IssueSeverity, IssueType, OperationOutcome, search::InvalidSearch,
+    },
     index::LocalRefusal,
 };
 
@@ -21,6 +23,10 @@ pub(super) enum ApiError {
     UnknownId,
     /// Something in the request is wrong, by place and problem.
     Invalid { place: &'static str, problem: &'static str },
+    /// The search cannot be understood.
+    BadSearch(InvalidSearch),
+    /// The description of a member cannot be taken; says which key is wrong.
+    BadMember(String),
     /// A parameter or combination that is understood and not served.
     NotSupported(&'static str),
     /// A search of clinical resources that names no patient.
@@ -68,6 +74,12 @@ impl ApiError {
             Self::Invalid { place, problem } => {
                 let issue = error(IssueType::Invalid, *problem).at(*place);
                 (StatusCode::BAD_REQUEST, vec![issue])
+            }
+            Self::BadSearch(invalid) => {
+                one(StatusCode::BAD_REQUEST, IssueType::Value, &invalid.to_string())
+            }
+            Self::BadMember(complaint) => {
+                one(StatusCode::UNPROCESSABLE_ENTITY, IssueType::Invalid, complaint)
             }
             Self::NotSupported(what) => {
                 (StatusCode::BAD_REQUEST, vec![error(IssueType::NotSupported, *what)])
@@ -185,7 +197,16 @@ fn of_exchange(failed: &ExchangeError) -> (StatusCode, Vec<Issue>) {
             let (status, code) = of_local(refusal);
             one(status, code, &text)
         }
-        ExchangeError::Index(_) | ExchangeError::Audit(_) => {
+        ExchangeError::UnknownMember | ExchangeError::UnknownVersion => {
+            one(StatusCode::NOT_FOUND, IssueType::NotFound, &text)
+        }
+        ExchangeError::CheckFailed(..) => {
+            one(StatusCode::UNPROCESSABLE_ENTITY, IssueType::BusinessRule, &text)
+        }
+        ExchangeError::Directory(DirectoryError::Roster(_)) => {
+            one(StatusCode::UNPROCESSABLE_ENTITY, IssueType::Conflict, &text)
+        }
+        ExchangeError::Index(_) | ExchangeError::Audit(_) | ExchangeError::Directory(_) => {
             tracing::error!(error = %failed, "a request could not be answered");
             one(StatusCode::SERVICE_UNAVAILABLE, IssueType::Transient, &text)
         }

@@ -7,10 +7,12 @@ mod capability;
 mod consent_routes;
 mod definitions;
 mod document_routes;
+mod directory_routes;
 mod error;
 mod everything_routes;
 mod identifier_routes;
 mod match_input;
+mod member_routes;
 mod negotiate;
 mod parameters;
 mod patient_routes;
@@ -118,6 +120,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
                     .route(web::put().to(consent_routes::put_consent))
                     .default_service(web::to(method_not_allowed)),
             )
+            .configure(directory)
             .service(
                 web::resource("/{type:OperationDefinition|SearchParameter}")
                     .route(web::get().to(definitions::list_definitions))
@@ -145,6 +148,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
             )
             .default_service(web::to(no_such_interaction)),
     );
+    config.configure(member_routes::routes);
     config.default_service(web::to(no_such_interaction));
 }
 
@@ -158,6 +162,28 @@ where
         .route(web::get().to(handler.clone()))
         .route(web::post().to(handler))
         .default_service(web::to(method_not_allowed))
+}
+
+/// The members as an mCSD directory.
+fn directory(config: &mut web::ServiceConfig) {
+    for kind in ["Organization", "Endpoint", "OrganizationAffiliation"] {
+        config
+            .service(
+                web::resource(format!("/{kind}"))
+                    .route(web::get().to(directory_routes::search))
+                    .default_service(web::to(method_not_allowed)),
+            )
+            .service(
+                web::resource(format!("/{kind}/_search"))
+                    .route(web::post().to(directory_routes::post_search))
+                    .default_service(web::to(method_not_allowed)),
+            )
+            .service(
+                web::resource(format!("/{kind}/{{id}}"))
+                    .route(web::get().to(directory_routes::read))
+                    .default_service(web::to(method_not_allowed)),
+            );
+    }
 }
 
 async fn metadata(gateway: web::Data<Gateway>, request: actix_web::HttpRequest) -> HttpResponse {

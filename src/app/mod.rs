@@ -152,7 +152,7 @@ async fn build(
 }
 
 /// What the gateway shows itself with to members, and whom it trusts there.
-fn gateway_identity(settings: &TlsSettings) -> Result<GatewayIdentity, TlsError> {
+pub fn gateway_identity(settings: &TlsSettings) -> Result<GatewayIdentity, TlsError> {
     Ok(GatewayIdentity {
         credentials: Credentials::read(&settings.certificate, &settings.key)?,
         authorities: read_trust_roots(&settings.member_roots)?,

@@ -1,29 +1,36 @@
-//! `tessera member`: brings members on and shows them.
+//! `tessera member`: brings members on, checks them, and shows them.
 
 use std::{
     io::{self, Write},
     path::{Path, PathBuf},
+    process::ExitCode,
     sync::Arc,
 };
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
-use uuid::Uuid;
 
 use crate::{
-    access::{AuditLog, AuditSettings, AuditStart, Closing, Interaction, OpenAudit, RawRequest},
-    directory::{Change, Directory, Member, Roster, changes, parse_members_toml, stored_roster},
-    domain::{Clock, MemberCode, RequestId},
-    storage::{Database, DatabaseAddress, Reader, StorageSettings},
+    access::AuditLog,
+    app::{gateway_identity, read_model},
+    config::Config,
+    directory::{Change, Directory, MemberStatus, Roster, parse_members_toml, stored_roster},
+    domain::{Clock, LocalId, MemberCode},
+    exchange::{ExchangeError, Manager, MemberDesk},
+    federation::{Checkup, Federation, StepResult},
+    storage::{Database, DatabaseAddress, Reader},
 };
 
 /// Arguments of `tessera member`.
 #[derive(Debug, Args)]
 pub struct MemberArgs {
-    /// The gateway's database, a file or a postgres:// URL
-    #[arg(long, value_name = "DATABASE", default_value = "tessera.db", global = true)]
-    database: DatabaseAddress,
+    /// The gateway's configuration
+    #[arg(long, value_name = "FILE", default_value = "config/tessera.toml", global = true)]
+    config: PathBuf,
+    /// The gateway's database, a file or a postgres:// URL; that of the configuration where left out
+    #[arg(long, value_name = "DATABASE", global = true)]
+    database: Option<DatabaseAddress>,
     #[command(subcommand)]
     command: MemberCommand,
 }
@@ -39,100 +46,253 @@ enum MemberCommand {
     /// List the members
     List,
     /// Show everything known of one member, as JSON
-    Show {
-        /// Its code
-        #[arg(value_parser = MemberCode::parse)]
-        code: MemberCode,
+    Show(Named),
+    /// Show every version of a member's entry
+    History(Named),
+    /// Make an earlier version of a member's entry the newest one
+    Revert {
+        #[command(flatten)]
+        member: Named,
+        /// The version, as `history` lists it
+        #[arg(long, value_name = "VERSION")]
+        to: u32,
     },
+    /// Walk through everything that an active member needs, and say what is wrong
+    Test {
+        #[command(flatten)]
+        member: Named,
+        #[command(flatten)]
+        patient: TestPatient,
+        /// Save the oddities of its server that are noticed
+        #[arg(long)]
+        learn: bool,
+    },
+    /// Ask it from now on, if it passes its check
+    Activate {
+        #[command(flatten)]
+        member: Named,
+        #[command(flatten)]
+        patient: TestPatient,
+    },
+    /// Take no feed from it any more; it is still asked
+    Drain(Named),
+    /// Neither take a feed from it nor ask it
+    Suspend(Named),
 }
 
-/// Runs `tessera member`. `apply` needs the database for itself; the others read beside a gateway.
-pub async fn run(args: MemberArgs, clock: Arc<dyn Clock>) -> anyhow::Result<()> {
+#[derive(Debug, Args)]
+struct Named {
+    /// Its code
+    #[arg(value_parser = MemberCode::parse)]
+    code: MemberCode,
+}
+
+#[derive(Debug, Args)]
+struct TestPatient {
+    /// A made-up patient that the member keeps for this, as system|value: with it, reading, records
+    /// and paging are tried too
+    #[arg(long, value_name = "SYSTEM|VALUE", value_parser = local_id)]
+    patient: Option<LocalId>,
+}
+
+fn local_id(text: &str) -> Result<LocalId, String> {
+    let (system, value) = text.split_once('|').ok_or("must be system|value")?;
+    LocalId::parse(system, value).map_err(|error| error.to_string())
+}
+
+/// Runs `tessera member`; exit status 1 where a check failed. What changes or checks needs the
+/// database for itself, as of a gateway that is stopped: one that runs is changed at `/admin`.
+pub async fn run(args: MemberArgs, clock: Arc<dyn Clock>) -> anyhow::Result<ExitCode> {
     let mut out = io::stdout();
+    let database = match &args.database {
+        Some(address) => address.clone(),
+        None => Config::read(&args.config)?.storage.settings()?.address,
+    };
     match args.command {
-        MemberCommand::Apply { file } => {
-            let changes = apply(&args.database, &file, clock).await?;
-            print_changes(&mut out, &changes)?;
-        }
-        MemberCommand::List => print_list(&mut out, &stored(&args.database).await?)?,
-        MemberCommand::Show { code } => {
-            let roster = stored(&args.database).await?;
+        MemberCommand::List => print_list(&mut out, &stored(&database).await?)?,
+        MemberCommand::Show(Named { code }) => {
+            let roster = stored(&database).await?;
             let member = roster.member(&code).with_context(|| format!("no member {code}"))?;
             writeln!(out, "{}", serde_json::to_string_pretty(member)?)?;
         }
+        MemberCommand::History(Named { code }) => {
+            let reader = open_reader(&database).await?;
+            for row in reader.member_history(&code).await? {
+                writeln!(out, "{}  {}  {}", row.version, row.recorded, row.body)?;
+            }
+            reader.close().await;
+        }
+        command => {
+            let office = Office::open(&args.config, &database, clock).await?;
+            let done = change(&office, command, &mut out).await;
+            office.close().await;
+            return done;
+        }
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn change(
+    office: &Office,
+    command: MemberCommand,
+    out: &mut impl Write,
+) -> anyhow::Result<ExitCode> {
+    let desk = office.desk();
+    let changed = match command {
+        MemberCommand::Apply { file } => {
+            let name = file.display().to_string();
+            let applied = apply_file(desk, &file).await?;
+            return told(out, applied, &format!("{name} was not applied"));
+        }
+        MemberCommand::Test { member, patient, learn } => {
+            let manager = Manager::Command("tessera member test", member.code.as_str());
+            let checkup = desk.check(manager, &member.code, patient.patient, learn).await?;
+            print_checkup(out, &checkup)?;
+            return Ok(if checkup.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        MemberCommand::Activate { member, patient } => {
+            let manager = Manager::Command("tessera member activate", member.code.as_str());
+            desk.set_status(manager, &member.code, MemberStatus::Active, patient.patient).await
+        }
+        MemberCommand::Drain(Named { code }) => {
+            let manager = Manager::Command("tessera member drain", code.as_str());
+            desk.set_status(manager, &code, MemberStatus::Draining, None).await
+        }
+        MemberCommand::Suspend(Named { code }) => {
+            let manager = Manager::Command("tessera member suspend", code.as_str());
+            desk.set_status(manager, &code, MemberStatus::Suspended, None).await
+        }
+        MemberCommand::Revert { member, to } => {
+            let manager = Manager::Command("tessera member revert", member.code.as_str());
+            desk.revert(manager, &member.code, to).await
+        }
+        MemberCommand::List | MemberCommand::Show(_) | MemberCommand::History(_) => {
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    told(out, changed, "the member was not changed")
+}
+
+/// Prints what changed, or the check that stood in the way.
+fn told(
+    out: &mut impl Write,
+    changed: Result<Vec<Change>, ExchangeError>,
+    failed: &str,
+) -> anyhow::Result<ExitCode> {
+    match changed {
+        Ok(changes) => {
+            print_changes(out, &changes)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(ExchangeError::CheckFailed(code, checkup)) => {
+            print_checkup(out, &checkup)?;
+            writeln!(out, "{failed}: {code} would be asked and failed its check")?;
+            Ok(ExitCode::FAILURE)
+        }
+        Err(error) => Err(anyhow::Error::new(error).context(failed.to_owned())),
+    }
+}
+
+async fn apply_file(
+    desk: MemberDesk<'_>,
+    file: &Path,
+) -> anyhow::Result<Result<Vec<Change>, ExchangeError>> {
+    let name = file.display().to_string();
+    let text =
+        tokio::fs::read_to_string(file).await.with_context(|| format!("cannot read {name}"))?;
+    let told = parse_members_toml(&text).with_context(|| format!("{name} was not applied"))?;
+    Ok(desk.apply(Manager::Command("tessera member apply", &name), told).await)
+}
+
+/// Applies a file of members to a gateway's database, checked and audited.
+pub(super) async fn apply(
+    config: &Path,
+    file: &Path,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<Vec<Change>> {
+    let database = Config::read(config)?.storage.settings()?.address;
+    let office = Office::open(config, &database, clock).await?;
+    let applied = apply_file(office.desk(), file).await;
+    office.close().await;
+    applied?.with_context(|| format!("{} was not applied", file.display()))
+}
+
+/// What managing members needs, opened for one command.
+struct Office {
+    store: Database,
+    log: AuditLog,
+    directory: Directory,
+    federation: Federation,
+    clock: Arc<dyn Clock>,
+}
+
+impl Office {
+    async fn open(
+        config: &Path,
+        database: &DatabaseAddress,
+        clock: Arc<dyn Clock>,
+    ) -> anyhow::Result<Self> {
+        let config = Config::read(config)?;
+        let identity = gateway_identity(&config.tls)?;
+        let model = Arc::new(read_model(&config.index.model)?);
+        let mut settings = config.storage.settings()?;
+        settings.address = database.clone();
+        let store = Database::open(&settings).await?;
+        let log = AuditLog::start(store.clone(), config.audit, Arc::clone(&clock)).await?;
+        let directory = Directory::open(store.clone()).await?;
+        let federation = Federation::new(
+            config.federation,
+            directory.clone(),
+            identity,
+            model,
+            Arc::clone(&clock),
+        )?;
+        Ok(Self { store, log, directory, federation, clock })
+    }
+
+    fn desk(&self) -> MemberDesk<'_> {
+        MemberDesk {
+            directory: &self.directory,
+            federation: &self.federation,
+            audit: &self.log,
+            clock: &*self.clock,
+        }
+    }
+
+    async fn close(self) {
+        self.directory.close().await;
+        self.log.close().await;
+        self.store.close().await;
+    }
+}
+
+async fn open_reader(database: &DatabaseAddress) -> anyhow::Result<Reader> {
+    Reader::open(database.clone()).await.with_context(|| format!("cannot read {database}"))
 }
 
 async fn stored(database: &DatabaseAddress) -> anyhow::Result<Roster> {
-    let reader =
-        Reader::open(database.clone()).await.with_context(|| format!("cannot read {database}"))?;
+    let reader = open_reader(database).await?;
     let roster = stored_roster(&reader).await?;
     reader.close().await;
     Ok(roster)
 }
 
-/// Applies a file of members to the database, audited.
-pub(super) async fn apply(
-    database: &DatabaseAddress,
-    file: &Path,
-    clock: Arc<dyn Clock>,
-) -> anyhow::Result<Vec<Change>> {
-    let name = file.display().to_string();
-    let text =
-        tokio::fs::read_to_string(file).await.with_context(|| format!("cannot read {name}"))?;
-    let told = parse_members_toml(&text).with_context(|| format!("{name} was not applied"))?;
-    let store = Database::open(&StorageSettings::at(database.clone())).await?;
-    let log = AuditLog::start(store.clone(), AuditSettings::default(), Arc::clone(&clock)).await?;
-    let directory = Directory::open(store.clone()).await?;
-
-    let audits = open_audits(&log, &directory.roster(), &told, &name).await?;
-    let applied = directory.apply(told, clock.now()).await;
-    for (audit, resource, created) in audits {
-        let closing = match &applied {
-            Ok(_) => Closing::Wrote { resource, person: None, created },
-            Err(_) => Closing::Failed("the members could not be applied"),
+fn print_checkup(out: &mut impl Write, checkup: &Checkup) -> io::Result<()> {
+    for step in &checkup.steps {
+        let mark = match step.result {
+            StepResult::Passed => "ok",
+            StepResult::Warned => "WARN",
+            StepResult::Failed => "FAIL",
+            StepResult::Skipped => "-",
         };
-        audit.close(closing, ()).await?.into_inner();
+        writeln!(out, "{mark:<5} {:<14} {}", step.name, step.told)?;
     }
-    directory.close().await;
-    log.close().await;
-    store.close().await;
-    applied.with_context(|| format!("{name} was not applied"))
-}
-
-/// Opens the audit of each member that will change, before any does.
-async fn open_audits(
-    log: &AuditLog,
-    known: &Roster,
-    told: &Roster,
-    file: &str,
-) -> anyhow::Result<Vec<(OpenAudit, String, bool)>> {
-    let request_id = RequestId::new(Uuid::new_v4());
-    let mut audits = Vec::new();
-    for change in changes(known, told) {
-        let created = matches!(change, Change::Added(_));
-        if !created && !matches!(change, Change::Changed { .. }) {
-            continue;
-        }
-        let resource = format!("Organization/{}", change.code());
-        let start = AuditStart {
-            request_id,
-            requester: None,
-            client_address: None,
-            interaction: Interaction::Administration,
-            purpose: None,
-            patient: None,
-            resource: Some(resource.clone()),
-            query: RawRequest {
-                method: "tessera member apply".to_owned(),
-                path: file.to_owned(),
-                ..RawRequest::default()
-            },
-        };
-        audits.push((log.open(start).await?, resource, created));
+    if !checkup.quirks.is_empty() {
+        let quirks: Vec<String> =
+            checkup.quirks.iter().map(|quirk| format!("\"{quirk}\"")).collect();
+        writeln!(out, "noticed: quirks = [{}]", quirks.join(", "))?;
     }
-    Ok(audits)
+    Ok(())
 }
 
 fn print_changes(out: &mut impl Write, changes: &[Change]) -> io::Result<()> {
@@ -163,7 +323,7 @@ fn print_list(out: &mut impl Write, roster: &Roster) -> io::Result<()> {
     writeln!(out, "{}", table.trim_fmt())
 }
 
-fn row(member: &Member) -> [String; 5] {
+fn row(member: &crate::directory::Member) -> [String; 5] {
     [
         member.code().to_string(),
         member.status().to_string(),
@@ -171,75 +331,4 @@ fn row(member: &Member) -> [String; 5] {
         member.base().to_owned(),
         member.deadline_ms().to_string(),
     ]
-}
-
-#[cfg(test)]
-mod tests {
-    use time::{OffsetDateTime, macros::datetime};
-
-    use super::*;
-
-    struct Stopped;
-
-    impl Clock for Stopped {
-        fn now(&self) -> OffsetDateTime {
-            datetime!(2025-06-15 12:00 UTC)
-        }
-    }
-
-    const ONE: &str = r#"
-        [[member]]
-        code = "anne"
-        name = "St. Anne"
-        organization = "urn:oid:1.1"
-        identifier_systems = ["urn:oid:1.1.1"]
-        fhir_base = "https://anne.example/fhir"
-        status = "active"
-    "#;
-
-    #[tokio::test]
-    async fn applying_twice_changes_once_and_says_what() {
-        let home = tempfile::tempdir().expect("a folder");
-        let (database, file) =
-            (DatabaseAddress::from(home.path().join("t.db")), home.path().join("members.toml"));
-        let applied = async |text: String| {
-            std::fs::write(&file, text).expect("written");
-            let changes = apply(&database, &file, Arc::new(Stopped)).await?;
-            let mut out = Vec::new();
-            print_changes(&mut out, &changes)?;
-            anyhow::Ok(String::from_utf8(out)?)
-        };
-        assert_eq!(applied(ONE.to_owned()).await.expect("applied"), "added        anne\n");
-        assert_eq!(applied(ONE.to_owned()).await.expect("applied"), "unchanged    anne\n");
-        let slower = format!("{ONE}\ndeadline_ms = 9000\nlimits = {{ pages_max = 5 }}");
-        assert_eq!(
-            applied(slower).await.expect("applied"),
-            "changed      anne\n             deadline_ms: 8000 -> 9000\n             \
-             limits.pages_max: 50 -> 5\n"
-        );
-        let other = ONE.replace("anne", "lake").replace("1.1", "1.2");
-        let both = "not in file  anne (left alone)\nadded        lake\n";
-        assert_eq!(applied(other).await.expect("applied"), both);
-        // A member that the file does not name still owns its namespace.
-        let thief =
-            ONE.replace("\"anne\"", "\"thief\"").replace("\"urn:oid:1.1\"", "\"urn:oid:1.3\"");
-        let refused = format!("{:#}", applied(thief).await.expect_err("refused"));
-        assert!(refused.contains("belongs to both anne and thief"), "{refused}");
-
-        let roster = stored(&database).await.expect("read");
-        let mut out = Vec::new();
-        print_list(&mut out, &roster).expect("memory takes it");
-        let listed = String::from_utf8(out).expect("text");
-        assert!(
-            listed.contains("anne") && listed.contains("https://lake.example/fhir"),
-            "{listed}"
-        );
-
-        let reader = Reader::open(database.clone()).await.expect("read");
-        let code = MemberCode::parse("anne").expect("a code");
-        assert_eq!(reader.member_history(&code).await.expect("read").len(), 2);
-        assert!(reader.audit_rows_left_open().await.expect("read").is_empty());
-        // An opening and a closing row for each of: added, changed, added, refused.
-        assert_eq!(reader.verify_audit_chain().await.expect("walked").rows, 8);
-    }
 }

@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{Change, InvalidRoster, Member, Roster, changes};
 use crate::domain::MemberCode;
-use crate::storage::{Database, MemberRow, Reader, StorageError, Write};
+use crate::storage::{Database, FindingRow, MemberRow, Reader, StorageError, Write};
 
 /// The members of the exchange as they stand, over the store that keeps every version of them.
 ///
@@ -19,6 +19,7 @@ pub struct Directory(Arc<Inner>);
 
 struct Inner {
     roster: ArcSwap<Roster>,
+    versions: ArcSwap<Versions>,
     store: Option<Database>,
     /// Held while a change is written, so that versions follow one another.
     changing: Mutex<()>,
@@ -30,7 +31,10 @@ impl Directory {
     /// Reads the members from the store.
     pub async fn open(store: Database) -> Result<Self, DirectoryError> {
         let roster = stored_roster(store.reader()).await?;
-        Ok(Self::new(roster, Some(store)))
+        let versions = stored_versions(store.reader()).await?;
+        let directory = Self::new(roster, Some(store));
+        directory.0.versions.store(Arc::new(versions));
+        Ok(directory)
     }
 
     /// A directory without a store behind it.
@@ -41,6 +45,7 @@ impl Directory {
     fn new(roster: Roster, store: Option<Database>) -> Self {
         Self(Arc::new(Inner {
             roster: ArcSwap::from_pointee(roster),
+            versions: ArcSwap::default(),
             store,
             changing: Mutex::default(),
             tasks: TaskTracker::new(),
@@ -50,6 +55,54 @@ impl Directory {
     /// The members as they stand now.
     pub fn roster(&self) -> Arc<Roster> {
         self.0.roster.load_full()
+    }
+
+    /// Which version of a member's entry holds, and since when; nothing where none is stored.
+    pub fn version(&self, code: &MemberCode) -> Option<EntryVersion> {
+        self.0.versions.load().get(code).copied()
+    }
+
+    /// Every version of a member's entry, oldest first.
+    pub async fn history(
+        &self,
+        code: &MemberCode,
+    ) -> Result<Vec<(u32, OffsetDateTime, Member)>, DirectoryError> {
+        let Some(store) = &self.0.store else { return Ok(Vec::new()) };
+        let rows = store.reader().member_history(code).await?;
+        let versions = rows.into_iter().map(|row| {
+            let member = serde_json::from_str::<Member>(&row.body)
+                .map_err(|_| DirectoryError::Unreadable(row.code.clone()))?;
+            Ok((row.version, row.recorded, member))
+        });
+        versions.collect()
+    }
+
+    /// Writes down what was found at a member.
+    pub async fn note(
+        &self,
+        code: &MemberCode,
+        kind: &'static str,
+        body: String,
+        now: OffsetDateTime,
+    ) -> Result<(), DirectoryError> {
+        let Some(store) = &self.0.store else { return Ok(()) };
+        let _changing = self.0.changing.lock().await;
+        let last = store.reader().last_finding(code, kind).await?;
+        let version = last.map_or(1, |row| row.version + 1);
+        let row =
+            FindingRow { code: code.clone(), kind: kind.into(), version, recorded: now, body };
+        Ok(store.write(vec![Write::Finding(row)]).await?)
+    }
+
+    /// What was found last, and when.
+    pub async fn finding(
+        &self,
+        code: &MemberCode,
+        kind: &'static str,
+    ) -> Result<Option<(OffsetDateTime, String)>, DirectoryError> {
+        let Some(store) = &self.0.store else { return Ok(None) };
+        let last = store.reader().last_finding(code, kind).await?;
+        Ok(last.map(|row| (row.recorded, row.body)))
     }
 
     /// Adds and changes what a file tells; all of it or nothing. Applying it again changes nothing.
@@ -81,6 +134,7 @@ impl Inner {
     ) -> Result<Vec<Change>, DirectoryError> {
         let _changing = self.changing.lock().await;
         let known = self.roster.load_full();
+        let told = &told.keeping_statuses_of(&known);
         let changes = changes(&known, told);
         let kept = known.members().filter(|member| told.member(member.code()).is_none());
         let merged = Roster::new(kept.chain(told.members()).cloned())?;
@@ -89,6 +143,8 @@ impl Inner {
             if !rows.is_empty() {
                 store.write(rows).await?;
             }
+            let versions = stored_versions(store.reader()).await?;
+            self.versions.store(Arc::new(versions));
         }
         self.roster.store(Arc::new(merged));
         Ok(changes)
@@ -118,6 +174,31 @@ impl Inner {
         })
         .collect()
     }
+}
+
+type Versions = HashMap<MemberCode, EntryVersion>;
+
+/// Which version of a member's entry holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EntryVersion {
+    /// From 1.
+    pub version: u32,
+    /// When it was recorded.
+    pub recorded: OffsetDateTime,
+    /// When the member's first version was recorded.
+    pub since: OffsetDateTime,
+}
+
+async fn stored_versions(reader: &Reader) -> Result<Versions, DirectoryError> {
+    let since: HashMap<_, _> = reader.members_since().await?.into_iter().collect();
+    let rows = reader.members().await?.into_iter();
+    Ok(rows
+        .map(|row| {
+            let since = since.get(&row.code).copied().unwrap_or(row.recorded);
+            let version = EntryVersion { version: row.version, recorded: row.recorded, since };
+            (row.code, version)
+        })
+        .collect())
 }
 
 /// The members that the store holds, also while another process has it open.

@@ -10,7 +10,7 @@ mod roster;
 
 pub use authority::{AssigningAuthority, ContradictingAuthority};
 pub use authorization::{Authorization, SigningAlgorithm, is_token_endpoint};
-pub use book::{Directory, DirectoryError, stored_roster};
+pub use book::{Directory, DirectoryError, EntryVersion, stored_roster};
 pub use change::{Change, FieldChange, changes};
 pub use member::{
     Discovery, InvalidMember, Member, MemberLimits, MemberStatus, TlsVersion, ToldMember,

@@ -46,6 +46,11 @@ impl Call {
         self.requester.as_ref().map_err(|refusal| *refusal)
     }
 
+    /// Refuses who is no client of the exchange.
+    pub fn known(&self) -> Result<(), ExchangeError> {
+        Ok(self.requester().map(|_| ())?)
+    }
+
     /// The purpose of this request, as far as the client may act for it.
     pub(super) fn purpose(&self) -> Result<PurposeOfUse, Refusal> {
         self.requester()?.purpose(self.told_purpose.as_deref())

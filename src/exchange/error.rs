@@ -2,6 +2,9 @@ use thiserror::Error;
 
 use crate::{
     access::{AuditError, Closing, ConsentError, InvalidConsent, Refusal},
+    directory::DirectoryError,
+    domain::MemberCode,
+    federation::Checkup,
     fhir::{InvalidResource, Issue, patient::Fault},
     hl7v2,
     index::{IndexError, LocalRefusal, TooBroad},
@@ -79,6 +82,18 @@ pub enum ExchangeError {
     /// What a member says of its own records cannot be followed.
     #[error(transparent)]
     Local(LocalRefusal),
+    /// No member of that code.
+    #[error("no such member")]
+    UnknownMember,
+    /// No such version of a member's entry.
+    #[error("no such version of the member's entry")]
+    UnknownVersion,
+    /// A member was to become active, and its check failed.
+    #[error("{} failed its check: {}", .0, .1.failure().unwrap_or_default())]
+    CheckFailed(MemberCode, Box<Checkup>),
+    /// The directory cannot be changed so.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
     /// The index failed.
     #[error(transparent)]
     Index(IndexError),
@@ -149,6 +164,10 @@ pub(super) fn rejected(error: &ExchangeError) -> Closing {
         ExchangeError::NoMemberAnswered(_) => Closing::Failed("no member answered"),
         ExchangeError::Busy => Closing::Failed("too many queries under way"),
         ExchangeError::Local(_) => Closing::Rejected("a local merge, link or end that cannot be"),
+        ExchangeError::UnknownMember => Closing::Rejected("no such member"),
+        ExchangeError::UnknownVersion => Closing::Rejected("no such version"),
+        ExchangeError::CheckFailed(..) => Closing::Rejected("the member failed its check"),
+        ExchangeError::Directory(_) => Closing::Failed("the directory was not changed"),
         ExchangeError::Index(_) => Closing::Failed("the index failed"),
         ExchangeError::Audit(_) => Closing::Failed("the audit trail failed"),
     }

@@ -13,7 +13,9 @@ mod gather;
 mod link_records;
 mod local_word;
 mod locate_records;
+mod manage_members;
 mod match_patient;
+mod member_directory;
 mod merge_records;
 mod message_reader;
 mod messages_seen;
@@ -47,7 +49,9 @@ pub use gather::{EverythingQuery, reservation};
 pub use link_records::{link_records, unlink_records};
 pub use local_word::Told;
 pub use locate_records::{FoundRecord, LocatedRecords, Whom, locate_records};
+pub use manage_members::{Manager, MemberDesk};
 pub use match_patient::{MatchQuery, MatchedPatient, match_patient};
+pub use member_directory::{DirectoryKind, DirectoryPage, MemberDirectory};
 pub use merge_records::merge_records;
 pub use message_reader::MessageReader;
 pub use messages_seen::MessagesSeen;
@@ -106,6 +110,18 @@ pub struct Exchange {
     pub messages: MessagesSeen,
     /// One permit for each query that may be under way at members.
     pub queries: Semaphore,
+}
+
+impl Exchange {
+    /// What managing members leans on.
+    pub fn member_desk(&self) -> MemberDesk<'_> {
+        MemberDesk {
+            directory: &self.directory,
+            federation: &self.federation,
+            audit: &self.audit,
+            clock: &*self.clock,
+        }
+    }
 }
 
 /// What the exchange is called, and how much it takes on at once.

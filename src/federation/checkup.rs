@@ -238,7 +238,7 @@ async fn reach(
 }
 
 /// Days before its end from which on a certificate is warned of.
-const CERTIFICATE_DAYS_LEFT: i64 = 30;
+const CERTIFICATE_DAYS_LEFT: i64 = 14;
 
 fn settle_handshake(
     report: &mut Checkup,

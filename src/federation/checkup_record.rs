@@ -18,9 +18,12 @@ use crate::{
 };
 
 /// Pages followed to see whether paging works.
-const PAGES_TRIED: usize = 4;
+const PAGES_TRIED: usize = 8;
 /// An instant after which nothing was ever updated.
 const FAR_FUTURE: &str = "ge2999-01-01T00:00:00Z";
+
+const LEADS_AWAY: &str = "a next link leads away from fhir_base; it is not followed";
+const LOSES_CRITERIA: &str = "the next page forgets whose data were asked for";
 
 /// One patient's record, looked at as a query would.
 pub(super) struct RecordWalk<'a> {
@@ -37,6 +40,13 @@ struct Paged {
     foreign: usize,
     foreign_later: usize,
     leads_away: bool,
+}
+
+impl Paged {
+    /// Order by which the most telling of several searches is chosen.
+    fn tells(&self) -> (bool, bool, bool, usize) {
+        (self.leads_away, self.foreign_later > 0, self.foreign > 0, self.pages)
+    }
 }
 
 impl RecordWalk<'_> {
@@ -104,9 +114,12 @@ impl RecordWalk<'_> {
                 );
                 report.warned(NAME, text);
             }
-            Ok(seen) if seen.foreign > 0 => {
-                report.warned(NAME, foreign_words(&seen));
+            Ok(seen) if seen.leads_away => report.failed(NAME, LEADS_AWAY),
+            Ok(seen) if seen.foreign_later > 0 => {
+                report.learned(Quirk::LosesCriteria);
+                report.warned(NAME, LOSES_CRITERIA);
             }
+            Ok(seen) if seen.foreign > 0 => report.warned(NAME, foreign_words(&seen)),
             Ok(seen) => {
                 report
                     .passed_step(NAME, format!("{} resources, all the patient's", seen.resources));
@@ -133,7 +146,7 @@ impl RecordWalk<'_> {
                 url.query_pairs_mut().append_pair("_count", "1");
             }
             match self.page_through(self.ask(url), id).await {
-                Ok(seen) if paged.as_ref().is_none_or(|best| best.pages < seen.pages) => {
+                Ok(seen) if paged.as_ref().is_none_or(|known| known.tells() < seen.tells()) => {
                     paged = Some(seen);
                 }
                 Ok(_) => {}
@@ -158,11 +171,11 @@ impl RecordWalk<'_> {
         match paged {
             None => report.skipped(NAME, "no type can be searched by patient"),
             Some(seen) if seen.leads_away => {
-                report.failed(NAME, "a next link leads away from fhir_base; it is not followed");
+                report.failed(NAME, LEADS_AWAY);
             }
             Some(seen) if seen.foreign_later > 0 => {
                 report.learned(Quirk::LosesCriteria);
-                report.warned(NAME, "the next page forgets whose data were asked for");
+                report.warned(NAME, LOSES_CRITERIA);
             }
             Some(seen) if seen.foreign > 0 => report.warned(NAME, foreign_words(&seen)),
             Some(seen) if seen.pages == 1 => {

@@ -1,11 +1,12 @@
 //! Reads members and consents.
 
 use futures_util::TryStreamExt as _;
+use time::OffsetDateTime;
 
 use crate::domain::{MemberCode, RecordKey};
 
 use super::{
-    ConsentRow, MemberRow, Reader, StorageError,
+    ConsentRow, FindingRow, MemberRow, Reader, StorageError,
     columns::Columns,
     sql::{SqlRow, Statement},
 };
@@ -35,6 +36,43 @@ impl Reader {
             .and_then(|row| async move { member(&row) })
             .try_collect()
             .await
+    }
+
+    /// When each member was first recorded, by code.
+    pub async fn members_since(&self) -> Result<Vec<(MemberCode, OffsetDateTime)>, StorageError> {
+        self.pool()
+            .fetch(Statement::new(
+                "SELECT code, MIN(recorded_at) FROM member_history GROUP BY code ORDER BY code",
+            ))
+            .and_then(|row| async move {
+                let mut columns = Columns::of(&row, "member_history");
+                let code: &str = columns.value()?;
+                let code = MemberCode::parse(code).map_err(|_| columns.unreadable())?;
+                Ok((code, columns.time()?))
+            })
+            .try_collect()
+            .await
+    }
+
+    /// The latest finding of one kind about a member.
+    pub async fn last_finding(
+        &self,
+        code: &MemberCode,
+        kind: &'static str,
+    ) -> Result<Option<FindingRow>, StorageError> {
+        let statement = Statement::new(
+            "SELECT code, version, recorded_at, body FROM member_finding \
+             WHERE code = $1 AND kind = $2 ORDER BY version DESC LIMIT 1",
+        );
+        let row = self.pool().fetch_optional(statement.bind(code.as_str()).bind(kind)).await?;
+        let found = row.as_ref().map(member).transpose()?;
+        Ok(found.map(|row| FindingRow {
+            code: row.code,
+            kind: kind.into(),
+            version: row.version,
+            recorded: row.recorded,
+            body: row.body,
+        }))
     }
 
     /// The current version of every consent, by id.

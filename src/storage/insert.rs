@@ -5,8 +5,8 @@ use uuid::Uuid;
 use crate::domain::{EnterpriseId, RecordKey};
 
 use super::{
-    AuditEntry, AuditState, ConsentRow, JournalRow, MemberRow, PersonRow, ReviewTaskRow,
-    SourceRecordRow, StorageError, Write,
+    AuditEntry, AuditState, ConsentRow, FindingRow, JournalRow, MemberRow, PersonRow,
+    ReviewTaskRow, SourceRecordRow, StorageError, Write,
     audit_chain::{ChainHead, ChainedRow},
     columns::micros,
     sql::{BINDS_MAX, SqlConnection, Statement, Value, placeholders},
@@ -31,6 +31,7 @@ pub(super) struct Group<'w> {
     audit: Vec<&'w AuditEntry>,
     consents: Vec<&'w ConsentRow>,
     members: Vec<&'w MemberRow>,
+    findings: Vec<&'w FindingRow>,
     meta: Vec<(&'w str, &'w str)>,
 }
 
@@ -53,6 +54,7 @@ impl<'w> Group<'w> {
                 Write::Audit(row) => group.audit.push(row),
                 Write::Consent(row) => group.consents.push(row),
                 Write::Member(row) => group.members.push(row),
+                Write::Finding(row) => group.findings.push(row),
                 Write::Meta { name, value } => group.meta.push((name, value)),
             }
         }
@@ -78,6 +80,7 @@ impl<'w> Group<'w> {
         insert(connection, &self.members.iter().map(|row| History(*row)).collect::<Vec<_>>())
             .await?;
         insert(connection, &last_of_each(self.members, |row| &row.code)).await?;
+        insert(connection, &self.findings).await?;
         let mut meta: Vec<Named<'_>> =
             self.meta.iter().map(|(name, value)| Named(name, Cow::Borrowed(value))).collect();
         if !self.audit.is_empty() {
@@ -454,6 +457,21 @@ impl Insert for History<&MemberRow> {
 
     fn bind<'v>(&'v self, values: &mut Values<'v>) {
         bind_member(self.0, values);
+    }
+}
+
+impl Insert for &FindingRow {
+    const INTO: &'static str =
+        "INSERT INTO member_finding (code, kind, version, recorded_at, body) ";
+    const COLUMNS: usize = 5;
+
+    fn bind(&self, values: &mut Values<'_, '_>) {
+        values
+            .text(self.code.as_str())
+            .text(&self.kind)
+            .number(self.version)
+            .time(self.recorded)
+            .text(&self.body);
     }
 }
 

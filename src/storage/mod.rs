@@ -35,7 +35,7 @@ pub use database::{Database, StorageSettings};
 pub use error::StorageError;
 pub use reader::Reader;
 pub use write::{
-    AuditEntry, AuditState, ConsentRow, JournalRow, MemberRow, PersonRow, ReviewTaskRow,
-    SourceRecordRow, Write,
+    AuditEntry, AuditState, ConsentRow, FindingRow, JournalRow, MemberRow, PersonRow,
+    ReviewTaskRow, SourceRecordRow, Write,
 };
 pub use writer::{Durability, Receipt};

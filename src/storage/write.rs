@@ -43,6 +43,8 @@ pub enum Write {
     Consent(ConsentRow),
     /// A new version of a member: becomes the current one, and joins the history.
     Member(MemberRow),
+    /// What a check or a probe found at a member.
+    Finding(FindingRow),
     /// One named value, such as the active model's version.
     Meta {
         /// Its name.
@@ -209,5 +211,20 @@ pub struct MemberRow {
     /// When it was applied.
     pub recorded: OffsetDateTime,
     /// The entry, JSON.
+    pub body: String,
+}
+
+/// One finding about a member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FindingRow {
+    /// The member.
+    pub code: MemberCode,
+    /// What was looked at, in the finder's words.
+    pub kind: Cow<'static, str>,
+    /// From 1; a version that is there already is a conflict.
+    pub version: u32,
+    /// When it was found.
+    pub recorded: OffsetDateTime,
+    /// What was found, JSON.
     pub body: String,
 }

@@ -49,8 +49,7 @@ async fn members_are_applied_once_and_changes_are_printed() {
     assert!(changed.contains("unchanged    anne"), "{changed}");
     assert!(changed.contains("changed      lake"), "{changed}");
     assert!(changed.contains("Hospital lake") && changed.contains("Lakeside Clinic"), "{changed}");
-    let database = stage.database_argument();
-    let list = out(&tessera(&stage, &["member", "--database", database, "list"]));
+    let list = out(&tessera(&stage, &["member", "--config", "tessera.toml", "list"]));
     assert!(list.contains("Lakeside Clinic") && list.contains("active"), "{list}");
 }
 

@@ -21,8 +21,7 @@ pub(crate) fn tessera(stage: &Stage, args: &[&str]) -> Output {
 
 /// Puts the stage's members in force.
 pub(crate) fn apply_members(stage: &Stage) -> Output {
-    let database = stage.database_argument();
-    tessera(stage, &["member", "--database", database, "apply", "-f", "members.toml"])
+    tessera(stage, &["member", "--config", "tessera.toml", "apply", "-f", "members.toml"])
 }
 
 /// `tessera serve`, killed when dropped.

@@ -22,7 +22,7 @@ use tessera::{
     directory::parse_members_toml,
     domain::{Clock, MemberCode},
     fhir::{FHIR_JSON, Resource},
-    simulator::{Faults, MemberData, Simulator, SimulatorOptions},
+    simulator::{Faults, MemberData, Simulator, SimulatorOptions, TlsFaults, TokenRules},
     storage::DatabaseAddress,
     tls::{
         Credentials, DevelopmentPki, MemberTls, PkiParties, RevocationLists, ServerTls,
@@ -47,7 +47,7 @@ pub(crate) fn on_postgres() -> bool {
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Clients with a certificate, and an entry in `clients.toml` but for `stranger`.
-const CLIENTS: [&str; 6] = ["ed", "clinic", "payer", "steward", "auditor", "stranger"];
+const CLIENTS: [&str; 7] = ["ed", "clinic", "payer", "steward", "auditor", "operator", "stranger"];
 
 /// A member as a test wants it.
 pub(crate) struct Site {
@@ -72,6 +72,12 @@ impl Site {
     /// So many entries on its pages, whatever is asked for.
     pub(crate) fn paged(mut self, entries: u32) -> Self {
         (self.options.page_size, self.options.page_size_max) = (entries, entries);
+        self
+    }
+
+    /// It gives tokens to this client, and serves nobody without one.
+    pub(crate) fn with_tokens(mut self, rules: TokenRules) -> Self {
+        self.options.authorization = Some(rules);
         self
     }
 
@@ -219,8 +225,13 @@ fn start_member(site: &Site, pki: &DevelopmentPki) -> Simulator {
     let tls = ServerTls::new(&credentials, &roots, &RevocationLists::default()).expect("whole");
     let data = MemberData::new(code, resources.collect(), OffsetDateTime::now_utc());
     let bind = (Ipv4Addr::LOCALHOST, 0).into();
-    Simulator::start(Arc::new(data.expect("servable")), site.options.clone(), bind, &tls)
-        .expect("it listens")
+    let admitted = roots.clone();
+    let simulator =
+        Simulator::start(Arc::new(data.expect("servable")), site.options.clone(), bind, &tls)
+            .expect("it listens");
+    let faulty = pki.faulty(simulator.member(), OffsetDateTime::now_utc()).expect("minted");
+    simulator.allow_tls_faults(TlsFaults { tls, proper: credentials, admitted, faulty });
+    simulator
 }
 
 fn organization(name: &str) -> String {
@@ -256,6 +267,7 @@ fn told_clients(sites: &[Site]) -> Value {
         client("payer", &["query"], &["HPAYMT"]),
         client("steward", &["steward"], &[]),
         client("auditor", &["auditor"], &[]),
+        client("operator", &["operator"], &[]),
     ];
     json!({ "client": feeds.chain(others).collect::<Vec<Value>>() })
 }

@@ -50,7 +50,7 @@ impl Stage {
             members.iter().map(|one| (one.member().clone(), one.base_url())).collect();
         home.configure(holdings, &bases)?;
         let clock = Arc::new(SystemClock);
-        member::apply(&home.database().into(), &home.members(), clock.clone()).await?;
+        member::apply(&home.settings(), &home.members(), clock.clone()).await?;
         let config = Config::read(&home.settings())?;
         let gateway =
             app::start(config, clock, None).await.context("the gateway does not start")?;
