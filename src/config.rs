@@ -307,6 +307,7 @@ impl Config {
         let document_bytes_max = self.exchange.document_bytes_max as u64;
         within("exchange.document_bytes_max", document_bytes_max, 1 << 10, 256 << 20)?;
         within("audit.query_bytes_max", self.audit.query_bytes_max as u64, 1 << 10, 1 << 20)?;
+        within("federation.probe_interval_s", self.federation.probe_interval_s, 0, 86_400)?;
         within("snapshots.ttl_s", self.snapshots.ttl_s, 1, 3_600)?;
         if self.api.base_url.ends_with('/') || !self.api.base_url.starts_with("https://") {
             return Err("api.base_url must begin with https:// and end without a slash".to_owned());

@@ -134,7 +134,10 @@ fn of_exchange(failed: &ExchangeError) -> (StatusCode, Vec<Issue>) {
     let text = failed.to_string();
     match failed {
         ExchangeError::Refused(_) => one(StatusCode::FORBIDDEN, IssueType::Forbidden, &text),
-        ExchangeError::UnknownPatient | ExchangeError::UnknownResource => {
+        ExchangeError::UnknownPatient
+        | ExchangeError::UnknownResource
+        | ExchangeError::UnknownMember
+        | ExchangeError::UnknownVersion => {
             one(StatusCode::NOT_FOUND, IssueType::NotFound, &text)
         }
         ExchangeError::PageExpired => one(StatusCode::GONE, IssueType::Expired, &text),
@@ -196,9 +199,6 @@ fn of_exchange(failed: &ExchangeError) -> (StatusCode, Vec<Issue>) {
         ExchangeError::Local(refusal) => {
             let (status, code) = of_local(refusal);
             one(status, code, &text)
-        }
-        ExchangeError::UnknownMember | ExchangeError::UnknownVersion => {
-            one(StatusCode::NOT_FOUND, IssueType::NotFound, &text)
         }
         ExchangeError::CheckFailed(..) => {
             one(StatusCode::UNPROCESSABLE_ENTITY, IssueType::BusinessRule, &text)

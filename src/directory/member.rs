@@ -124,11 +124,13 @@ impl Member {
     }
 
     /// The same member with another status.
+    #[must_use]
     pub fn with_status(&self, status: MemberStatus) -> Self {
         Self { status, ..self.clone() }
     }
 
     /// The same member with these quirks beside those it has.
+    #[must_use]
     pub fn with_quirks(&self, learned: &[Quirk]) -> Self {
         let mut changed = self.clone();
         changed.quirks.extend(learned);

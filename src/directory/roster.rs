@@ -69,6 +69,7 @@ impl Roster {
     }
 
     /// As a file tells it where it left statuses out: a member keeps the status that it has.
+    #[must_use]
     pub fn keeping_statuses_of(&self, known: &Self) -> Self {
         let mut kept = self.clone();
         for code in std::mem::take(&mut kept.status_left_out) {

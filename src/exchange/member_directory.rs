@@ -228,7 +228,7 @@ impl<'a> MemberDirectory<'a> {
             }
             (Organization, "type") => by_token(told, found, |one| concepts(&one["type"]))?,
             (OrganizationAffiliation, "role") => {
-                by_token(told, found, |one| concepts(&one["code"]))?
+                by_token(told, found, |one| concepts(&one["code"]))?;
             }
             (Endpoint, "payload-type") => {
                 by_token(told, found, |one| concepts(&one["payloadType"]))?;

@@ -228,7 +228,7 @@ async fn reach(
         }
     }
     settle_handshake(report, result, means.clock.now())?;
-    match Connection::new(member, identity, means) {
+    match Connection::new(member, identity, means, Arc::default()) {
         Ok(connection) => Some(connection),
         Err(why) => {
             report.failed("authorization", why);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use super::{
+    health::Figures,
     http::HttpTransport,
     member_base::MemberBase,
     member_client::MemberClient,
@@ -48,6 +49,7 @@ impl Connection {
         member: &Member,
         identity: Arc<GatewayIdentity>,
         means: &Means,
+        figures: Arc<Figures>,
     ) -> Result<Self, &'static str> {
         let base = MemberBase::parse(member.base()).map_err(|_| "its FHIR base is not usable")?;
         let tls = tls_towards(member, &identity)?;
@@ -63,7 +65,8 @@ impl Connection {
             requests_max,
             Arc::clone(&means.requests_in_all),
             &means.settings,
-        );
+        )
+        .with_figures(figures);
         Ok(Self { member: member.clone(), identity, base, client })
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     io,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -22,6 +22,7 @@ use tracing::{Instrument as _, info, info_span, warn};
 use super::{
     checkup::{Checkup, Probe, check, probe},
     connection::{Connection, GatewayIdentity, Means},
+    health::{Figures, MemberHealth, Seen, error_budget_left},
     identity::IdentityJudge,
     member_base::MemberBase,
     member_client::{Ask, AskError, MemberClient},
@@ -35,6 +36,7 @@ use crate::{
     directory::{Directory, Member},
     domain::{Clock, LocalId, MemberCode, RecordKey},
     matching::Model,
+    tls::certificate_end,
 };
 
 /// CapabilityStatements kept at once; the largest networks have a few thousand members.
@@ -64,6 +66,8 @@ struct Exchange {
     capabilities: CapabilityCache,
     identity: ArcSwap<GatewayIdentity>,
     connections: Mutex<HashMap<MemberCode, Arc<Connection>>>,
+    figures: Mutex<HashMap<MemberCode, Arc<Figures>>>,
+    seen: Mutex<HashMap<MemberCode, Seen>>,
 }
 
 impl Federation {
@@ -92,6 +96,8 @@ impl Federation {
             judge: IdentityJudge::new(model),
             identity: ArcSwap::from_pointee(identity),
             connections: Mutex::default(),
+            figures: Mutex::default(),
+            seen: Mutex::default(),
             capabilities,
             directory,
             settings,
@@ -158,7 +164,8 @@ impl Federation {
                 ));
                 continue;
             };
-            let deadline = Duration::from_millis(member.deadline_ms().into()).min(query.deadline);
+            let emergency = permit.purpose().is_emergency();
+            let deadline = self.exchange.patience(member, emergency).min(query.deadline);
             let code = target.member.clone();
             let span = info_span!("ask_member", member.id = %code);
             let visit = Arc::clone(&self.exchange).visit(
@@ -216,9 +223,25 @@ impl Federation {
                 let key = member.base().to_owned();
                 exchange.capabilities.insert(key, Arc::new(told.clone())).await;
             }
+            let seen =
+                Seen { certificate_ends: found.certificate_ends, fault: found.fault.clone() };
+            lock(&exchange.seen).insert(member.code().clone(), seen);
             found
         };
         self.handle.spawn(look).await.unwrap_or_default()
+    }
+
+    /// How every member is doing, in the order of their codes.
+    pub fn health(&self) -> Vec<MemberHealth> {
+        let roster = self.exchange.directory.roster();
+        roster.members().map(|member| self.exchange.health(member)).collect()
+    }
+
+    /// Days until the gateway's own certificate ends.
+    pub fn own_certificate_days_left(&self) -> Option<i64> {
+        let identity = self.exchange.identity.load();
+        let ends = certificate_end(identity.credentials.chain().first()?)?;
+        Some((ends - self.exchange.means.clock.now()).whole_days())
     }
 
     /// Stops the runtime, giving work under way so long to end. To be called outside of async
@@ -283,7 +306,53 @@ impl FanOut {
     }
 }
 
+fn lock<T>(kept: &Mutex<T>) -> MutexGuard<'_, T> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Exchange {
+    fn figures(&self, member: &MemberCode) -> Arc<Figures> {
+        Arc::clone(lock(&self.figures).entry(member.clone()).or_default())
+    }
+
+    /// How long a member is waited for, the query's own deadline aside.
+    fn patience(&self, member: &Member, emergency: bool) -> Duration {
+        let own = Duration::from_millis(member.deadline_ms().into());
+        let floor = Duration::from_millis(self.settings.adaptive_deadline_floor_ms);
+        let usual = || {
+            self.figures(member.code()).patience(self.settings.adaptive_deadline_factor, floor)
+        };
+        // Otherwise completeness comes before speed.
+        emergency.then(usual).flatten().map_or(own, |usual| usual.min(own))
+    }
+
+    fn health(&self, member: &Member) -> MemberHealth {
+        let figures = self.figures(member.code());
+        let (requests, failures) = figures.last_hour();
+        let ms = |percent| Some(figures.latencies().quantile(percent)?.as_millis() as u64);
+        let connection = lock(&self.connections).get(member.code()).map(Arc::clone);
+        let seen = lock(&self.seen).get(member.code()).cloned();
+        let ends = seen.as_ref().and_then(|seen| seen.certificate_ends);
+        MemberHealth {
+            code: member.code().clone(),
+            status: member.status().to_string(),
+            requests,
+            failures,
+            error_budget_left: error_budget_left(
+                requests,
+                failures,
+                self.settings.objective_percent,
+            ),
+            p50_ms: ms(50),
+            p95_ms: ms(95),
+            p99_ms: ms(99),
+            circuit_open: connection.is_some_and(|connection| connection.client.circuit_open()),
+            emergency_deadline_ms: self.patience(member, true).as_millis() as u64,
+            certificate_days_left: ends.map(|ends| (ends - self.means.clock.now()).whole_days()),
+            fault: seen.and_then(|seen| seen.fault),
+        }
+    }
+
     /// Why a target is not asked. Takes out of the target what the permit does not allow.
     fn obstacle(
         &self,
@@ -343,6 +412,7 @@ impl Exchange {
             deadline,
         };
         let mut answers = visit.run(&target.records).await;
+        self.figures(&code).visited(started.elapsed());
         if !beyond.is_empty() {
             let ids = beyond.into_iter().map(|record| record.local_id).collect();
             let status = Status::NotAsked(NotAsked::TooManyRecords);
@@ -371,7 +441,7 @@ impl Exchange {
         {
             return Some(Arc::clone(known));
         }
-        match Connection::new(member, identity, &self.means) {
+        match Connection::new(member, identity, &self.means, self.figures(member.code())) {
             Ok(connection) => {
                 let connection = Arc::new(connection);
                 connections.insert(member.code().clone(), Arc::clone(&connection));

@@ -15,7 +15,8 @@ use url::Url;
 use super::{
     breaker::Breaker,
     outcome::{Cut, Fault, Refusal, Status},
-    retry::{Budget, Latencies, pause},
+    health::Figures,
+    retry::{Budget, pause},
     settings::FederationSettings,
 };
 use crate::domain::MemberCode;
@@ -136,7 +137,7 @@ pub(super) struct MemberClient<T> {
     requests_in_all: Arc<Semaphore>,
     retries: Budget,
     hedges: Budget,
-    latencies: Latencies,
+    figures: Arc<Figures>,
     request_timeout: Duration,
     retry_pause: Duration,
     attempts_max: u32,
@@ -158,11 +159,16 @@ impl<T: Transport> MemberClient<T> {
             requests_in_all,
             retries: Budget::full(settings.retry_budget_percent),
             hedges: Budget::empty(settings.hedge_budget_percent),
-            latencies: Latencies::default(),
+            figures: Arc::default(),
             request_timeout: settings.request_timeout(),
             retry_pause: settings.retry_pause(),
             attempts_max: settings.attempts_max.max(1),
         }
+    }
+
+    /// Counts into these figures, which outlive the connection.
+    pub(super) fn with_figures(self, figures: Arc<Figures>) -> Self {
+        Self { figures, ..self }
     }
 
     /// Asks until there is an answer of status 2xx, the patience is used up, or the deadline
@@ -232,7 +238,6 @@ impl<T: Transport> MemberClient<T> {
             }
             Ok(Ok(reply)) => {
                 attempt.succeeded();
-                self.latencies.record(took);
                 let label = if reply.status < 300 { "ok" } else { "refused" };
                 (Ok(reply), label)
             }
@@ -256,6 +261,8 @@ impl<T: Transport> MemberClient<T> {
                 (Err(AskError::deadline()), "timed-out")
             }
         };
+        let failed = matches!(label, "server-error" | "broken" | "timed-out");
+        self.figures.count(failed, matches!(label, "ok" | "refused").then_some(took));
         counter!("tessera_member_requests_total", "member" => self.label(), "outcome" => label)
             .increment(1);
         histogram!("tessera_member_request_seconds", "member" => self.label())
@@ -283,7 +290,7 @@ impl<T: Transport> MemberClient<T> {
         until: Instant,
     ) -> Result<Reply, TransportError> {
         let mut first = pin!(self.transport.send(ask, bytes_max));
-        let Some(hedge_at) = self.latencies.p95().map(|p95| Instant::now() + p95) else {
+        let Some(hedge_at) = self.figures.latencies().p95().map(|p95| Instant::now() + p95) else {
             return first.await;
         };
         if hedge_at >= until {
@@ -304,6 +311,11 @@ impl<T: Transport> MemberClient<T> {
             result = &mut first => if is_good(&result) { result } else { second.await },
             result = &mut second => if is_good(&result) { result } else { first.await },
         }
+    }
+
+    /// Whether the member is left alone just now.
+    pub(super) fn circuit_open(&self) -> bool {
+        self.breaker.is_open()
     }
 
     /// What carries the requests.

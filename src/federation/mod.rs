@@ -11,6 +11,7 @@ mod checkup;
 mod checkup_record;
 mod connection;
 mod fan_out;
+mod health;
 mod http;
 mod identity;
 mod member_base;
@@ -33,6 +34,7 @@ pub use capability::{Capabilities, ServedType};
 pub use checkup::{Checkup, Probe, Step, StepResult};
 pub use connection::GatewayIdentity;
 pub use fan_out::{FanOut, Federation, FederationError};
+pub use health::MemberHealth;
 pub use member_base::{InvalidMemberBase, MemberBase};
 pub use outcome::{
     Cut, DropReason, Dropped, Emptiness, Fault, Gap, Identity, MemberOutcome, NotAsked,

@@ -90,6 +90,11 @@ impl Latencies {
 
     /// The duration that 95 of 100 recent requests stayed within, once enough are known.
     pub(super) fn p95(&self) -> Option<Duration> {
+        self.quantile(95)
+    }
+
+    /// The duration that so many of 100 stayed within, once enough are known.
+    pub(super) fn quantile(&self, percent: usize) -> Option<Duration> {
         let mut samples = {
             let recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             if recent.samples.len() < Self::SAMPLES_MIN {
@@ -97,7 +102,7 @@ impl Latencies {
             }
             recent.samples.clone()
         };
-        let rank = (samples.len() * 95).div_ceil(100) - 1;
+        let rank = ((samples.len() * percent).div_ceil(100)).max(1) - 1;
         Some(*samples.select_nth_unstable(rank).1)
     }
 }

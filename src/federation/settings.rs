@@ -48,6 +48,16 @@ pub struct FederationSettings {
     pub breaker_failures: u32,
     /// How long the breaker stays open before one probe, in milliseconds.
     pub breaker_open_ms: u64,
+    /// In an emergency a member is waited for this many times as long as 99 of 100 of its answers
+    /// take; 0 for its own deadline always.
+    pub adaptive_deadline_factor: u32,
+    /// An adaptive deadline is never shorter, in milliseconds.
+    pub adaptive_deadline_floor_ms: u64,
+    /// Requests in a hundred that a member should answer; what is left of the failures that this
+    /// allows is its error budget.
+    pub objective_percent: f64,
+    /// How often members are looked at without being asked for anybody, in seconds; 0 for never.
+    pub probe_interval_s: u64,
 }
 
 impl Default for FederationSettings {
@@ -72,6 +82,10 @@ impl Default for FederationSettings {
             hedge_budget_percent: 5,
             breaker_failures: 5,
             breaker_open_ms: 10_000,
+            adaptive_deadline_factor: 4,
+            adaptive_deadline_floor_ms: 2_000,
+            objective_percent: 99.0,
+            probe_interval_s: 900,
         }
     }
 }
