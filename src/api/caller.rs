@@ -1,6 +1,6 @@
 //! Who asks, read from the connection's certificate and the request's headers.
 
-use std::future::{Ready, ready};
+use std::future::{Ready, pending, ready};
 
 use actix_web::{
     FromRequest, HttpRequest, HttpResponse,
@@ -15,7 +15,7 @@ use crate::{
     access::{Interaction, RawRequest, Refusal},
     domain::RequestId,
     exchange::{Call, reject},
-    tls::ClientCertificate,
+    tls::{ClientCertificate, ClientSocket},
 };
 
 /// Chooses among the client's purposes of use, by HL7 `v3-ActReason` code.
@@ -24,19 +24,31 @@ const PURPOSE_HEADER: &str = "Purpose-Of-Use";
 const PURPOSE_CHARS_MAX: usize = 64;
 
 /// A request's caller, authenticated or not; the journey refuses, so that refusals are audited.
-pub(super) struct Caller(Call);
+pub(super) struct Caller {
+    call: Call,
+    socket: Option<ClientSocket>,
+}
 
 impl Caller {
     /// The call as the journeys take it.
     pub(super) fn call(&self) -> &Call {
-        &self.0
+        &self.call
     }
 
     /// The call, with the body as it came for the audit.
     pub(super) fn with_body(&self, body: &[u8]) -> Call {
-        let mut call = self.0.clone();
+        let mut call = self.call.clone();
         call.raw.body = body.to_vec();
         call
+    }
+
+    /// Waits until the client has closed its connection. A single request that is taken back over
+    /// HTTP/2 while the connection stays cannot be noticed before its answer is sent.
+    pub(super) async fn gone(&self) {
+        match &self.socket {
+            Some(socket) => socket.closed().await,
+            None => pending().await,
+        }
     }
 
     /// Turns the end of a request into its answer. What failed before a journey began is audited
@@ -49,13 +61,13 @@ impl Caller {
     ) -> HttpResponse {
         let mut response = match answer {
             Ok(response) => response,
-            Err(error @ ApiError::Exchange(_)) => error.response(),
-            Err(error) => match reject(&gateway.exchange, &self.0, interaction).await {
+            Err(error @ (ApiError::Exchange(_) | ApiError::ClientGone)) => error.response(),
+            Err(error) => match reject(&gateway.exchange, &self.call, interaction).await {
                 Ok(()) => error.response(),
                 Err(refused) => ApiError::from(refused).response(),
             },
         };
-        if let Ok(id) = HeaderValue::from_str(&self.0.request_id.to_string()) {
+        if let Ok(id) = HeaderValue::from_str(&self.call.request_id.to_string()) {
             response.headers_mut().insert(HeaderName::from_static("x-request-id"), id);
         }
         response
@@ -80,7 +92,9 @@ impl FromRequest for Caller {
             let text = value.to_str().unwrap_or("?");
             text.chars().take(PURPOSE_CHARS_MAX).collect()
         });
-        ready(Ok(Self(Call {
+        let socket = request.conn_data::<ClientSocket>();
+        let socket = socket.and_then(|socket| socket.handle().ok());
+        let call = Call {
             request_id: RequestId::new(Uuid::new_v4()),
             requester,
             client_address: request.peer_addr().map(|address| address.ip()),
@@ -91,6 +105,7 @@ impl FromRequest for Caller {
                 query_string: request.query_string().to_owned(),
                 body: Vec::new(),
             },
-        })))
+        };
+        ready(Ok(Self { call, socket }))
     }
 }

@@ -45,6 +45,8 @@ pub(super) enum ApiError {
     BodyTooLarge { bytes_max: usize },
     /// The body broke off.
     BodyUnreadable,
+    /// The client has closed its connection; the journey was dropped, and has audited that.
+    ClientGone,
     /// No such interaction.
     NoSuchInteraction,
     /// No such operation on this path.
@@ -118,6 +120,11 @@ impl ApiError {
             Self::BodyUnreadable => {
                 one(StatusCode::BAD_REQUEST, IssueType::Structure, "the body broke off")
             }
+            Self::ClientGone => one(
+                StatusCode::REQUEST_TIMEOUT,
+                IssueType::Incomplete,
+                "the client closed its connection",
+            ),
             Self::NoSuchInteraction => {
                 one(StatusCode::NOT_FOUND, IssueType::NotFound, "no such interaction")
             }
@@ -137,9 +144,7 @@ fn of_exchange(failed: &ExchangeError) -> (StatusCode, Vec<Issue>) {
         ExchangeError::UnknownPatient
         | ExchangeError::UnknownResource
         | ExchangeError::UnknownMember
-        | ExchangeError::UnknownVersion => {
-            one(StatusCode::NOT_FOUND, IssueType::NotFound, &text)
-        }
+        | ExchangeError::UnknownVersion => one(StatusCode::NOT_FOUND, IssueType::NotFound, &text),
         ExchangeError::PageExpired => one(StatusCode::GONE, IssueType::Expired, &text),
         ExchangeError::InvalidResource(invalid) => of_invalid_resource(invalid),
         ExchangeError::InvalidPatient(faults) => {

@@ -76,12 +76,17 @@ async fn retrieve(
     asked: Asked,
 ) -> Result<HttpResponse, ApiError> {
     let exchange = &gateway.exchange;
-    let (offset, retrieved) = match asked.page {
-        Some((token, offset)) => {
-            (offset, next_page(exchange, caller.call(), id, token).await?.into_inner())
-        }
-        None => (0, retrieve_record(exchange, caller.call(), id, asked.query).await?.into_inner()),
+    let (offset, retrieved) = if let Some((token, offset)) = asked.page {
+        (offset, next_page(exchange, caller.call(), id, token).await?)
+    } else {
+        // Nobody waits for what a client that hung up asked for: members are left in peace.
+        let retrieved = tokio::select! {
+            retrieved = retrieve_record(exchange, caller.call(), id, asked.query) => retrieved?,
+            () = caller.gone() => return Err(ApiError::ClientGone),
+        };
+        (0, retrieved)
     };
+    let retrieved = retrieved.into_inner();
     let self_url = format!("{}{}", gateway.settings.base_url, fhir_path(caller));
     let json = render(gateway, &retrieved, offset, asked.count, self_url);
     Ok(fhir_json(StatusCode::OK).body(json))

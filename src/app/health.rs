@@ -8,7 +8,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::task::JoinHandle;
 
 use super::StartError;
-use crate::{exchange::Exchange, storage::Database};
+use crate::{exchange::Exchange, federation::Federation, storage::Database};
 
 #[derive(Clone)]
 struct Health {
@@ -30,6 +30,7 @@ pub(super) fn serve(
             .route("/livez", web::get().to(livez))
             .route("/readyz", web::get().to(readyz))
             .route("/metrics", web::get().to(metrics_text))
+            .route("/members", web::get().to(members))
     })
     .workers(1)
     .max_connections(64)
@@ -64,7 +65,46 @@ async fn metrics_text(health: web::Data<Health>) -> HttpResponse {
     let index = &health.exchange.index;
     metrics::gauge!("tessera_index_records").set(index.records_total() as f64);
     metrics::gauge!("tessera_index_persons").set(index.persons_total() as f64);
+    gauge_members(&health.exchange.federation);
     HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, "text/plain; version=0.0.4"))
         .body(metrics.render())
+}
+
+/// How every member is doing, as JSON: codes, counts and durations.
+async fn members(health: web::Data<Health>) -> HttpResponse {
+    let federation = &health.exchange.federation;
+    HttpResponse::Ok().json(serde_json::json!({
+        "own_certificate_days_left": federation.own_certificate_days_left(),
+        "members": federation.health(),
+    }))
+}
+
+fn gauge_members(federation: &Federation) {
+    let days = |side: &'static str, member: String, days: Option<i64>| {
+        if let Some(days) = days {
+            metrics::gauge!("tessera_certificate_days_left", "side" => side, "member" => member)
+                .set(days as f64);
+        }
+    };
+    days("gateway", String::new(), federation.own_certificate_days_left());
+    for one in federation.health() {
+        let member = || one.code.to_string();
+        metrics::gauge!("tessera_member_error_budget_left", "member" => member())
+            .set(one.error_budget_left);
+        metrics::gauge!("tessera_member_circuit_open", "member" => member())
+            .set(f64::from(u8::from(one.circuit_open)));
+        metrics::gauge!("tessera_member_emergency_deadline_ms", "member" => member())
+            .set(one.emergency_deadline_ms as f64);
+        metrics::gauge!("tessera_member_probe_failed", "member" => member())
+            .set(f64::from(u8::from(one.fault.is_some())));
+        for (quantile, ms) in [("0.5", one.p50_ms), ("0.95", one.p95_ms), ("0.99", one.p99_ms)] {
+            if let Some(ms) = ms {
+                metrics::gauge!("tessera_member_recent_request_ms",
+                    "member" => member(), "quantile" => quantile)
+                .set(ms as f64);
+            }
+        }
+        days("member", member(), one.certificate_days_left);
+    }
 }

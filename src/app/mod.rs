@@ -25,7 +25,7 @@ use crate::{
     config::{Config, ConfigError, TlsSettings, read_text},
     directory::{Directory, DirectoryError},
     domain::Clock,
-    exchange::{Exchange, MessagesSeen, RecordLocks, Searches, Snapshots},
+    exchange::{Exchange, MessagesSeen, RecordLocks, Searches, Snapshots, watch_members},
     federation::{Federation, FederationError, GatewayIdentity},
     index::{Index, IndexError},
     matching::{InvalidModel, Model},
@@ -57,6 +57,7 @@ pub struct RunningGateway {
     tls: ServerTls,
     tls_settings: TlsSettings,
     servers: Vec<(ServerHandle, JoinHandle<std::io::Result<()>>)>,
+    watch: Option<JoinHandle<()>>,
     mllp: Mllp,
     drain: Duration,
 }
@@ -98,6 +99,9 @@ pub async fn start(
         mllp = mllp.address.map(tracing::field::display),
         "listening"
     );
+    let every = config.federation.probe_interval_s;
+    let watch = (every > 0)
+        .then(|| tokio::spawn(watch_members(Arc::clone(&exchange), Duration::from_secs(every))));
     Ok(RunningGateway {
         fhir_address,
         health_address,
@@ -109,6 +113,7 @@ pub async fn start(
         servers: vec![fhir, health],
         mllp,
         drain: Duration::from_secs(config.server.drain_s),
+        watch,
     })
 }
 
@@ -217,6 +222,8 @@ fn serve_fhir(
     .max_connections(config.server.connections_max.div_ceil(workers))
     .client_request_timeout(HEAD_TIMEOUT)
     .keep_alive(KEEP_ALIVE)
+    // A client that hangs up over HTTP/1.1 ends its query; see `Caller::gone` for HTTP/2.
+    .h1_allow_half_closed(false)
     // Without it a small answer's second segment waits 40 ms for the delayed acknowledgement.
     .tcp_nodelay(true)
     .shutdown_timeout(config.server.drain_s)
@@ -311,6 +318,11 @@ impl RunningGateway {
         }
         if let Err(error) = messages.await {
             tracing::error!(%error, "the HL7 v2 interface ended badly");
+        }
+        if let Some(watch) = self.watch {
+            watch.abort();
+            // It was told to end; there is nothing to learn from how it did.
+            let _ = watch.await;
         }
         let exchange = Arc::clone(&self.exchange);
         let asked = tokio::task::spawn_blocking(move || exchange.federation.shutdown(PATIENCE));

@@ -33,6 +33,7 @@ mod search_record;
 mod snapshots;
 mod summarize_record;
 mod take_message;
+mod watch_members;
 
 use std::sync::Arc;
 
@@ -73,6 +74,7 @@ pub use search_record::{
 pub use snapshots::{Selection, Snapshot, SnapshotSettings, Snapshots};
 pub use summarize_record::summarize_record;
 pub use take_message::{Taken, take_message};
+pub use watch_members::watch_members;
 
 use crate::{
     access::{AuditLog, Clients, ConsentBook},

@@ -44,8 +44,8 @@ impl Capabilities {
         }
         let software = statement.software.unwrap_or_default();
         let mut capabilities = Self {
-            fhir_version: bounded(statement.fhir_version),
-            software: bounded(format!("{} {}", software.name, software.version)),
+            fhir_version: bounded(&statement.fhir_version),
+            software: bounded(&format!("{} {}", software.name, software.version)),
             ..Self::default()
         };
         for rest in statement.rest.into_iter().filter(|rest| rest.mode != "client") {
@@ -127,7 +127,7 @@ struct Software {
 }
 
 /// A member's own words, as long as an operator reads.
-fn bounded(text: String) -> String {
+fn bounded(text: &str) -> String {
     let shown = text.trim().chars().filter(|letter| !letter.is_control());
     shown.take(120).collect()
 }

@@ -111,6 +111,11 @@ impl Federation {
         &self.exchange.settings
     }
 
+    /// How many tasks live on the runtime that talks to members: queries, and connections kept open.
+    pub fn tasks_alive(&self) -> usize {
+        self.handle.metrics().num_alive_tasks()
+    }
+
     /// How many requests to members are under way.
     pub fn requests_under_way(&self) -> usize {
         let places = self.exchange.settings.requests_in_all_max.max(2);
@@ -319,9 +324,8 @@ impl Exchange {
     fn patience(&self, member: &Member, emergency: bool) -> Duration {
         let own = Duration::from_millis(member.deadline_ms().into());
         let floor = Duration::from_millis(self.settings.adaptive_deadline_floor_ms);
-        let usual = || {
-            self.figures(member.code()).patience(self.settings.adaptive_deadline_factor, floor)
-        };
+        let usual =
+            || self.figures(member.code()).patience(self.settings.adaptive_deadline_factor, floor);
         // Otherwise completeness comes before speed.
         emergency.then(usual).flatten().map_or(own, |usual| usual.min(own))
     }
@@ -412,7 +416,6 @@ impl Exchange {
             deadline,
         };
         let mut answers = visit.run(&target.records).await;
-        self.figures(&code).visited(started.elapsed());
         if !beyond.is_empty() {
             let ids = beyond.into_iter().map(|record| record.local_id).collect();
             let status = Status::NotAsked(NotAsked::TooManyRecords);
@@ -426,6 +429,10 @@ impl Exchange {
             elapsed: started.elapsed(),
             answers,
         };
+        // What failed at once says nothing of how long a whole answer takes.
+        if outcome.status().is_complete() || outcome.status() == Status::TimedOut {
+            self.figures(&outcome.member).visited(outcome.elapsed);
+        }
         report(&outcome);
         outcome
     }

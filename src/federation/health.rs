@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(figures.last_hour(), (4, 2));
         tokio::time::advance(Duration::from_mins(30)).await;
         assert_eq!(figures.last_hour(), (1, 1));
-        tokio::time::advance(Duration::from_mins(60)).await;
+        tokio::time::advance(Duration::from_hours(1)).await;
         assert_eq!(figures.last_hour(), (0, 0));
     }
 

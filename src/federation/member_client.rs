@@ -14,8 +14,8 @@ use url::Url;
 
 use super::{
     breaker::Breaker,
-    outcome::{Cut, Fault, Refusal, Status},
     health::Figures,
+    outcome::{Cut, Fault, Refusal, Status},
     retry::{Budget, pause},
     settings::FederationSettings,
 };

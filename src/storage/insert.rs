@@ -465,7 +465,7 @@ impl Insert for &FindingRow {
         "INSERT INTO member_finding (code, kind, version, recorded_at, body) ";
     const COLUMNS: usize = 5;
 
-    fn bind(&self, values: &mut Values<'_, '_>) {
+    fn bind<'v>(&'v self, values: &mut Values<'v>) {
         values
             .text(self.code.as_str())
             .text(&self.kind)

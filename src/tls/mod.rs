@@ -13,7 +13,7 @@ pub mod pki;
 mod server;
 
 pub use client::{MemberTls, client_config};
-pub use connection::{ClientCertificate, remember_client_certificate};
+pub use connection::{ClientCertificate, ClientSocket, remember_client_certificate};
 pub use credentials::{
     Credentials, RevocationLists, TlsError, TrustRoots, read_revocation_lists, read_trust_roots,
 };

@@ -13,11 +13,13 @@ mod world;
 
 mod access;
 mod audit;
+mod chaos;
 mod cli;
 mod directory;
 mod durability;
 mod everything;
 mod feed;
+mod hanging_up;
 mod health;
 mod identifiers;
 mod lifecycle;

@@ -149,7 +149,8 @@ async fn every_change_is_a_version_and_can_be_taken_back() {
     assert_eq!(history.lines().count(), 5, "{history}");
     let missing = member(&stage, &["revert", "lake", "--to", "9"]);
     assert!(!missing.status.success() && said(&missing).contains("no such version"));
-    let verified = tessera(&stage, &["audit", "verify", "--database", "tessera.db"]);
+    let database = stage.database_argument();
+    let verified = tessera(&stage, &["audit", "verify", "--database", database]);
     assert!(verified.status.success(), "{}", said(&verified));
 }
 

@@ -289,7 +289,8 @@ fn settings(database: &str) -> Value {
         "access": {"clients": "clients.toml"},
         "index": {"model": "model.json"},
         // A busy machine is no reason to miss a member.
-        "federation": {"emergency_deadline_ms": 30_000, "routine_deadline_ms": 30_000},
+        "federation": {"emergency_deadline_ms": 30_000, "routine_deadline_ms": 30_000,
+            "probe_interval_s": 0},
     })
 }
 
