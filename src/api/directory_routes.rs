@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     access::Interaction,
-    exchange::{DirectoryKind, DirectoryPage, ExchangeError, MemberDirectory},
+    exchange::{DirectoryKind, DirectoryPage, ExchangeError, MemberDirectory, admit},
     fhir::search::{QUERY_BYTES_MAX, SearchQuery},
 };
 
@@ -32,7 +32,7 @@ pub(super) async fn search(
     caller: Caller,
     request: HttpRequest,
 ) -> HttpResponse {
-    let answer = found(&gateway, &caller, &request, "");
+    let answer = found(&gateway, &caller, &request, "").await;
     caller.conclude(&gateway, Interaction::ResourceSearch, answer).await
 }
 
@@ -46,7 +46,7 @@ pub(super) async fn post_search(
     let answer = async {
         let form = body::read(payload, QUERY_BYTES_MAX).await?;
         let form = String::from_utf8(form.to_vec()).map_err(|_| ApiError::BodyUnreadable)?;
-        found(&gateway, &caller, &request, &form)
+        found(&gateway, &caller, &request, &form).await
     };
     let answer = answer.await;
     caller.conclude(&gateway, Interaction::ResourceSearch, answer).await
@@ -63,23 +63,25 @@ pub(super) async fn read(
     if id.contains('.') {
         return get_by_gateway_id(&gateway, &caller, &request, kind.code(), &id).await;
     }
-    let answer = check_accept(&request).and_then(|()| {
-        caller.call().known()?;
+    let answer = async {
+        check_accept(&request)?;
+        admit(&gateway.exchange, caller.call(), Interaction::ResourceRead, None).await?;
         let resource = directory(&gateway).read(kind, &id);
         let resource = resource.ok_or(ExchangeError::UnknownResource)?;
         Ok(fhir_json(StatusCode::OK).body(resource.to_string()))
-    });
+    };
+    let answer = answer.await;
     caller.conclude(&gateway, Interaction::ResourceRead, answer).await
 }
 
-fn found(
+async fn found(
     gateway: &Gateway,
     caller: &Caller,
     request: &HttpRequest,
     form: &str,
 ) -> Result<HttpResponse, ApiError> {
     check_accept(request)?;
-    caller.call().known()?;
+    admit(&gateway.exchange, caller.call(), Interaction::ResourceSearch, None).await?;
     let kind = kind(request).ok_or(ApiError::NoSuchInteraction)?;
     let mut query = SearchQuery::parse(request.query_string()).map_err(ApiError::BadSearch)?;
     query.extend(form).map_err(ApiError::BadSearch)?;

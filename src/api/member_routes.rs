@@ -7,10 +7,10 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{Gateway, body, caller::Caller, error::ApiError};
 use crate::{
-    access::Interaction,
-    directory::{Change, Member, MemberStatus, Roster},
+    access::{Interaction, Role},
+    directory::{Change, Member, MemberStatus, Roster, ToldMember},
     domain::{LocalId, MemberCode},
-    exchange::{ExchangeError, Manager},
+    exchange::{ExchangeError, Manager, admit},
 };
 
 /// Mounts the interface for operators.
@@ -38,11 +38,13 @@ struct ActionQuery {
 }
 
 async fn list(gateway: web::Data<Gateway>, caller: Caller) -> HttpResponse {
-    let answer = operator(&caller).map(|()| {
+    let answer = async {
+        operator(&gateway, &caller).await?;
         let roster = gateway.exchange.directory.roster();
         let members = roster.members().map(|member| entry(&gateway, member));
-        HttpResponse::Ok().json(members.collect::<Vec<_>>())
-    });
+        Ok(HttpResponse::Ok().json(members.collect::<Vec<_>>()))
+    };
+    let answer = answer.await;
     caller.conclude(&gateway, Interaction::Administration, answer).await
 }
 
@@ -51,12 +53,14 @@ async fn show(
     caller: Caller,
     code: web::Path<String>,
 ) -> HttpResponse {
-    let answer = operator(&caller).and_then(|()| {
+    let answer = async {
+        operator(&gateway, &caller).await?;
         let code = member_code(&code)?;
         let roster = gateway.exchange.directory.roster();
         let member = roster.member(&code).ok_or(ExchangeError::UnknownMember)?;
         Ok(HttpResponse::Ok().json(entry(&gateway, member)))
-    });
+    };
+    let answer = answer.await;
     caller.conclude(&gateway, Interaction::Administration, answer).await
 }
 
@@ -66,7 +70,7 @@ async fn history(
     code: web::Path<String>,
 ) -> HttpResponse {
     let answer = async {
-        operator(&caller)?;
+        operator(&gateway, &caller).await?;
         let code = member_code(&code)?;
         let versions = gateway.exchange.directory.history(&code).await;
         let versions = versions.map_err(ExchangeError::from)?.into_iter();
@@ -87,14 +91,14 @@ async fn put(
 ) -> HttpResponse {
     let answer = async {
         let body = body::read(payload, gateway.settings.body_bytes_max).await?;
-        let member: Member = serde_json::from_slice(&body)
+        let told: ToldMember = serde_json::from_slice(&body)
             .map_err(|error| ApiError::BadMember(error.to_string()))?;
-        if member.code().as_str() != code.as_str() {
+        if told.code != *code {
             return Err(ApiError::invalid("code", "is another member's than the path names"));
         }
         let call = caller.with_body(&body);
-        let roster = Roster::new([member]).map_err(crate::directory::DirectoryError::from);
-        let roster = roster.map_err(ExchangeError::from)?;
+        let roster =
+            Roster::of_told([told]).map_err(|error| ApiError::BadMember(error.to_string()))?;
         let desk = gateway.exchange.member_desk();
         let changes = desk.apply(Manager::Call(&call), roster).await?;
         Ok(changed(&changes, &code))
@@ -171,8 +175,9 @@ fn instant(at: OffsetDateTime) -> String {
     at.format(&Rfc3339).unwrap_or_default()
 }
 
-fn operator(caller: &Caller) -> Result<(), ApiError> {
-    Ok(Manager::Call(caller.call()).may()?)
+async fn operator(gateway: &Gateway, caller: &Caller) -> Result<(), ApiError> {
+    let role = Some(Role::Operator);
+    Ok(admit(&gateway.exchange, caller.call(), Interaction::Administration, role).await?)
 }
 
 fn member_code(text: &str) -> Result<MemberCode, ApiError> {

@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 
+use super::member_health;
 use crate::{
     access::AuditLog,
     app::{gateway_identity, read_model},
@@ -47,6 +48,8 @@ enum MemberCommand {
     List,
     /// Show everything known of one member, as JSON
     Show(Named),
+    /// Show how every member is doing, at the gateway that runs on this machine
+    Health,
     /// Show every version of a member's entry
     History(Named),
     /// Make an earlier version of a member's entry the newest one
@@ -115,6 +118,10 @@ pub async fn run(args: MemberArgs, clock: Arc<dyn Clock>) -> anyhow::Result<Exit
             let member = roster.member(&code).with_context(|| format!("no member {code}"))?;
             writeln!(out, "{}", serde_json::to_string_pretty(member)?)?;
         }
+        MemberCommand::Health => {
+            let address = Config::read(&args.config)?.server.health_address;
+            member_health::print(&mut out, &member_health::ask(address).await?)?;
+        }
         MemberCommand::History(Named { code }) => {
             let reader = open_reader(&database).await?;
             for row in reader.member_history(&code).await? {
@@ -166,7 +173,10 @@ async fn change(
             let manager = Manager::Command("tessera member revert", member.code.as_str());
             desk.revert(manager, &member.code, to).await
         }
-        MemberCommand::List | MemberCommand::Show(_) | MemberCommand::History(_) => {
+        MemberCommand::List
+        | MemberCommand::Show(_)
+        | MemberCommand::Health
+        | MemberCommand::History(_) => {
             return Ok(ExitCode::SUCCESS);
         }
     };

@@ -10,6 +10,7 @@ pub mod link;
 mod linkage_csv;
 mod linkage_report;
 pub mod member;
+mod member_health;
 mod model_file;
 pub mod serve;
 pub mod simulate;

@@ -50,17 +50,10 @@ pub struct Member {
     unserved_types: Vec<String>,
     #[serde(skip_serializing_if = "is_none")]
     authorization: Authorization,
-    #[serde(skip_serializing_if = "is_false")]
-    broadcast: bool,
 }
 
 fn is_none(told: &Authorization) -> bool {
     *told == Authorization::None
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-fn is_false(told: &bool) -> bool {
-    !told
 }
 
 impl Member {
@@ -119,7 +112,6 @@ impl Member {
             page_matches: told.page_matches,
             unserved_types,
             authorization: told.authorization,
-            broadcast: told.broadcast,
         })
     }
 
@@ -246,11 +238,6 @@ impl Member {
         &self.authorization
     }
 
-    /// Whether it may be asked for patients of whom nothing is known there.
-    pub fn allows_broadcast(&self) -> bool {
-        self.broadcast
-    }
-
     /// What is odd about its server.
     pub fn quirks(&self) -> &[Quirk] {
         &self.quirks
@@ -316,9 +303,6 @@ pub struct ToldMember {
     /// How the gateway is let in.
     #[serde(default)]
     pub authorization: Authorization,
-    /// Whether it may be asked for patients of whom nothing is known there.
-    #[serde(default)]
-    pub broadcast: bool,
 }
 
 impl TryFrom<ToldMember> for Member {

@@ -68,6 +68,22 @@ impl Roster {
         self.by_system.get(system).and_then(|code| self.members.get(code))
     }
 
+    /// Checks what is told of members.
+    pub fn of_told(told: impl IntoIterator<Item = ToldMember>) -> Result<Self, InvalidRoster> {
+        let mut status_left_out = BTreeSet::new();
+        let mut members = Vec::new();
+        for told in told {
+            let (code, left_out) = (told.code.clone(), told.status.is_none());
+            let member =
+                Member::parse(told).map_err(|reason| InvalidRoster::Member { code, reason })?;
+            if left_out {
+                status_left_out.insert(member.code().clone());
+            }
+            members.push(member);
+        }
+        Ok(Self { status_left_out, ..Self::new(members)? })
+    }
+
     /// As a file tells it where it left statuses out: a member keeps the status that it has.
     #[must_use]
     pub fn keeping_statuses_of(&self, known: &Self) -> Self {
@@ -93,18 +109,7 @@ pub fn parse_members_toml(text: &str) -> Result<Roster, InvalidRoster> {
     }
     let file: MembersFile = toml::from_str(text)
         .map_err(|error| InvalidRoster::Syntax(crate::directory::toml_complaint(text, &error)))?;
-    let mut status_left_out = BTreeSet::new();
-    let mut members = Vec::new();
-    for told in file.member {
-        let (code, left_out) = (told.code.clone(), told.status.is_none());
-        let member =
-            Member::parse(told).map_err(|reason| InvalidRoster::Member { code, reason })?;
-        if left_out {
-            status_left_out.insert(member.code().clone());
-        }
-        members.push(member);
-    }
-    Ok(Roster { status_left_out, ..Roster::new(members)? })
+    Roster::of_told(file.member)
 }
 
 #[derive(Deserialize)]

@@ -3,7 +3,7 @@ use std::{net::IpAddr, sync::Arc};
 use super::{Exchange, ExchangeError, rejected};
 use crate::{
     access::{
-        AuditStart, Closing, Interaction, OpenAudit, RawRequest, Refusal, Released, Requester,
+        AuditStart, Closing, Interaction, OpenAudit, RawRequest, Refusal, Released, Requester, Role,
     },
     domain::{EnterpriseId, PurposeOfUse, RequestId},
 };
@@ -44,11 +44,6 @@ impl Call {
     /// The client, or the refusal that authentication ended with.
     pub(super) fn requester(&self) -> Result<&Arc<Requester>, Refusal> {
         self.requester.as_ref().map_err(|refusal| *refusal)
-    }
-
-    /// Refuses who is no client of the exchange.
-    pub fn known(&self) -> Result<(), ExchangeError> {
-        Ok(self.requester().map(|_| ())?)
     }
 
     /// The purpose of this request, as far as the client may act for it.
@@ -92,6 +87,20 @@ pub(super) async fn settle<T>(
             Err(error)
         }
     }
+}
+
+/// Lets somebody look at what is no patient's, such as the directory: any client, or one with a
+/// role. A refusal is audited.
+pub async fn admit(
+    exchange: &Exchange,
+    call: &Call,
+    interaction: Interaction,
+    role: Option<Role>,
+) -> Result<(), ExchangeError> {
+    let admitted = call.requester().and_then(|who| role.map_or(Ok(()), |role| who.may(role)));
+    let Err(refusal) = admitted else { return Ok(()) };
+    let audit = call.open(exchange, interaction, About::default()).await?;
+    settle(audit, Err(refusal.into())).await.map(Released::into_inner)
 }
 
 /// Audits a request that failed before a journey began, such as one whose body cannot be read.

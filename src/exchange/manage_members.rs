@@ -1,7 +1,7 @@
 //! Brings members on, changes them and lets them go: each change checked, audited, versioned, and
 //! reversible.
 
-use futures_util::future::try_join_all;
+use futures_util::{StreamExt as _, future::try_join_all, stream};
 use uuid::Uuid;
 
 use super::{Call, ExchangeError, error::rejected};
@@ -16,6 +16,9 @@ use crate::{
 const CHECK: &str = "check";
 /// The kind under which a change of capabilities is written down.
 const CAPABILITIES: &str = "capabilities";
+
+/// Members looked at together: those that hang must not hold up the others for long.
+const PROBES_AT_ONCE: usize = 16;
 
 /// What managing members leans on; a command has this at hand without a whole gateway.
 #[derive(Clone, Copy)]
@@ -41,7 +44,7 @@ pub enum Manager<'a> {
 
 impl Manager<'_> {
     /// Refuses who is no operator.
-    pub fn may(&self) -> Result<(), ExchangeError> {
+    fn may(&self) -> Result<(), ExchangeError> {
         match self {
             Self::Command(..) => Ok(()),
             Self::Call(call) => Ok(call.requester()?.may(Role::Operator)?),
@@ -185,20 +188,19 @@ impl MemberDesk<'_> {
     }
 
     /// Looks at every member that is asked, and writes down whose capabilities have changed.
-    pub async fn probe_all(self) -> Vec<(MemberCode, Probe)> {
+    pub async fn probe_all(self) {
         let roster = self.directory.roster();
         let watched = |member: &&Member| {
             member.status().is_asked() || member.status() == MemberStatus::Testing
         };
-        let mut found = Vec::new();
-        for member in roster.members().filter(watched) {
+        let probing = roster.members().filter(watched).map(|member| async move {
             let probe = self.federation.probe(member.clone()).await;
             if let Err(error) = self.compare(member.code(), &probe).await {
                 tracing::error!(member.id = %member.code(), %error, "a probe was not written down");
             }
-            found.push((member.code().clone(), probe));
-        }
-        found
+        });
+        let probing: Vec<_> = probing.collect();
+        stream::iter(probing).buffer_unordered(PROBES_AT_ONCE).collect::<()>().await;
     }
 
     async fn compare(self, code: &MemberCode, probe: &Probe) -> Result<(), ExchangeError> {

@@ -41,7 +41,7 @@ use serde::Deserialize;
 use tokio::sync::Semaphore;
 
 pub use brief_record::{BriefedRecord, brief_record};
-pub use call::{Call, reject};
+pub use call::{Call, admit, reject};
 pub use change_identifier::change_identifier;
 pub use cross_reference::{CrossReference, CrossReferenceQuery, SourceIdentifier, cross_reference};
 pub use error::ExchangeError;

@@ -16,7 +16,7 @@ use crate::{
 const SHORTFALL_BITS_MAX: f32 = 20.0;
 
 /// Compares what members return with what is known.
-pub(super) struct IdentityJudge {
+pub struct IdentityJudge {
     pairs: PairJudge,
     review_bits: f32,
 }
@@ -30,7 +30,8 @@ enum Opinion {
 }
 
 impl IdentityJudge {
-    pub(super) fn new(model: Arc<Model>) -> Self {
+    /// By the model that links records.
+    pub fn new(model: Arc<Model>) -> Self {
         let review_bits = model.review_bits();
         Self { pairs: PairJudge::new(model), review_bits }
     }
@@ -39,7 +40,7 @@ impl IdentityJudge {
     /// contradict it; then by the person's other records, of which not all may. Of those, one that
     /// what was fed contradicts as well says nothing: that the two are one person was decided
     /// elsewhere, by a steward or by better evidence.
-    pub(super) fn judge(
+    pub fn judge(
         &self,
         asked: &[LocalId],
         returned: &Demographics,

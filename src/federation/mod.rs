@@ -35,6 +35,7 @@ pub use checkup::{Checkup, Probe, Step, StepResult};
 pub use connection::GatewayIdentity;
 pub use fan_out::{FanOut, Federation, FederationError};
 pub use health::MemberHealth;
+pub use identity::IdentityJudge;
 pub use member_base::{InvalidMemberBase, MemberBase};
 pub use outcome::{
     Cut, DropReason, Dropped, Emptiness, Fault, Gap, Identity, MemberOutcome, NotAsked,

@@ -3,8 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use futures_util::{StreamExt as _, stream};
-use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 use tessera::simulator::{AnswerFault, CompartmentFault, Faults, IdentifierFault, PagingFault};
 
 use crate::{
@@ -18,7 +17,7 @@ const PEOPLE: usize = 8;
 const ROUNDS: usize = 40;
 /// Queries of one round, so many of them at once.
 const QUERIES: usize = 50;
-const AT_ONCE: usize = 10;
+const AT_ONCE: usize = 25;
 /// The dice always fall alike, so that a failure can be seen again.
 const SEED: u64 = 20_260_301;
 const DEADLINE_MS: u64 = 700;
@@ -101,6 +100,8 @@ impl Tally {
             match outcome.as_str() {
                 "answered" => assert_eq!(theirs, RESOURCES, "{member}: {:?}", answer.issues()),
                 "truncated" | "timed-out" => complete = false,
+                // It holds something of everybody: to call it empty would be a gap without a name.
+                "empty" | "not-asked" => panic!("{member} is {outcome}: {:?}", answer.issues()),
                 _ => {
                     complete = false;
                     assert_eq!(theirs, 0, "{member} is {outcome}: {originals:?}");
@@ -195,10 +196,9 @@ async fn check_recovered(world: &World, ed: &Client, persons: &[String]) {
         MEMBERS.iter().all(|member| answer.outcome_of(member) == "answered")
     })
     .await;
-    let answer = ed.everything(&persons[1]).await;
-    assert_eq!(answer.originals().len(), MEMBERS.len() * RESOURCES, "{:?}", answer.issues());
-    let events: Vec<Value> =
-        world.events_of(&answer).await.into_iter().map(|event| event.body).collect();
-    assert_eq!(events.len(), 2, "{events:?}");
-    assert_eq!(ed.send(ed.request(Method::GET, "metadata")).await.status, 200);
+    eventually("an answer is whole", || async {
+        let answer = ed.everything(&persons[1]).await;
+        answer.originals().len() == MEMBERS.len() * RESOURCES
+    })
+    .await;
 }

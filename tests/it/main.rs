@@ -35,3 +35,4 @@ mod searching;
 mod summaries;
 mod tls;
 mod tokens;
+mod watching;

@@ -4,6 +4,7 @@ mod cases;
 mod pairs;
 mod population;
 mod tally;
+mod verification;
 
 use std::{
     io::{self, Write as _},
@@ -18,7 +19,7 @@ use crate::cli::{model_file, unusable};
 
 /// Measures the probabilistic verdict, the policy verdict and both together, as JSON on standard output.
 #[derive(Debug, clap::Args)]
-#[command(group = clap::ArgGroup::new("cases").required(true).args(["pairs", "population"]))]
+#[command(group = clap::ArgGroup::new("cases").required(true).args(["pairs", "population", "verification"]))]
 pub struct Args {
     /// Cases of two FHIR Patients each, one a line: source, target, expected_match
     #[arg(long, value_name = "PAIRS")]
@@ -26,6 +27,9 @@ pub struct Args {
     /// Queries with the ids of their candidates, and the candidates, one a line
     #[arg(long, num_args = 2, value_names = ["QUERIES", "CANDIDATES"])]
     population: Option<Vec<PathBuf>>,
+    /// A population as `tessera synth` writes it: how often the check of what members return is right
+    #[arg(long, value_name = "SYNTH")]
+    verification: Option<PathBuf>,
     /// The model; the one that ships with this program if not given
     #[arg(long)]
     model: Option<PathBuf>,
@@ -58,6 +62,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 fn evaluate(args: &Args) -> anyhow::Result<ExitCode> {
     let model = Arc::new(model_file::load(args.model.as_deref())?);
+    if let Some(file) = &args.verification {
+        return print(&verification::evaluate(file, model)?);
+    }
     match (&args.pairs, args.population.as_deref()) {
         (Some(pairs), _) => print(&pairs::evaluate(pairs, model)?),
         (None, Some([queries, candidates])) => {
