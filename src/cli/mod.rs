@@ -80,14 +80,6 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Simulate(args) => simulate::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Import(args) => runtime()?.block_on(import::run(args)),
         Command::Member(args) => runtime()?.block_on(member::run(args, Arc::new(SystemClock))),
-        Command::Backup(args) => {
-            runtime()?.block_on(backup::run_backup(args))?;
-            Ok(ExitCode::SUCCESS)
-        }
-        Command::Restore(args) => {
-            runtime()?.block_on(backup::run_restore(args))?;
-            Ok(ExitCode::SUCCESS)
-        }
         Command::Index(args) => runtime()?.block_on(index::run(args)),
         Command::Audit(args) => runtime()?.block_on(audit::run(args)),
         Command::Backup(args) => {
