@@ -95,9 +95,6 @@ impl ApiError {
                 IssueType::Required,
                 "a search names its patient: patient=<id> or patient.identifier=system|value",
             ),
-            Self::Xml(invalid) => {
-                one(StatusCode::BAD_REQUEST, IssueType::Structure, &invalid.to_string())
-            }
             Self::NotAcceptable => one(
                 StatusCode::NOT_ACCEPTABLE,
                 IssueType::NotSupported,

@@ -17,7 +17,7 @@ use crate::{
     access::Interaction,
     domain::EnterpriseId,
     exchange::{MatchQuery, Matched, match_patient, read_patient},
-    fhir::{Issue, IssueSeverity, IssueType, OperationOutcome, Resource, patient::Fault},
+    fhir::{Issue, IssueSeverity, IssueType, OperationOutcome, patient::Fault},
     matching::MatchGrade,
 };
 

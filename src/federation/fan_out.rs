@@ -249,47 +249,6 @@ impl Federation {
         roster.member(member).map(|member| member.limits().page_bytes_max as usize)
     }
 
-    /// Walks through everything that an active member needs; nothing that it sends is kept or shown.
-    pub async fn check(&self, member: Member, patient: Option<LocalId>) -> Checkup {
-        let exchange = Arc::clone(&self.exchange);
-        let walk = async move {
-            let identity = exchange.identity.load_full();
-            check(&member, identity, &exchange.means, patient.as_ref()).await
-        };
-        self.handle.spawn(walk).await.unwrap_or_else(|_| Checkup::interrupted())
-    }
-
-    /// Looks at a member's certificate and at what it says it can do.
-    pub async fn probe(&self, member: Member) -> Probe {
-        let exchange = Arc::clone(&self.exchange);
-        let look = async move {
-            let identity = exchange.identity.load_full();
-            let found = probe(&member, identity, &exchange.means).await;
-            if let Some(told) = &found.capabilities {
-                let key = member.base().to_owned();
-                exchange.capabilities.insert(key, Arc::new(told.clone())).await;
-            }
-            let seen =
-                Seen { certificate_ends: found.certificate_ends, fault: found.fault.clone() };
-            lock(&exchange.seen).insert(member.code().clone(), seen);
-            found
-        };
-        self.handle.spawn(look).await.unwrap_or_default()
-    }
-
-    /// How every member is doing, in the order of their codes.
-    pub fn health(&self) -> Vec<MemberHealth> {
-        let roster = self.exchange.directory.roster();
-        roster.members().map(|member| self.exchange.health(member)).collect()
-    }
-
-    /// Days until the gateway's own certificate ends.
-    pub fn own_certificate_days_left(&self) -> Option<i64> {
-        let identity = self.exchange.identity.load();
-        let ends = certificate_end(identity.credentials.chain().first()?)?;
-        Some((ends - self.exchange.means.clock.now()).whole_days())
-    }
-
     /// Stops the runtime, giving work under way so long to end. To be called outside of async
     /// code; what is still asked then becomes an outcome.
     pub fn shutdown(&self, patience: Duration) {

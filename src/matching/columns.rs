@@ -595,10 +595,10 @@ mod tests {
         assert!(!columns.view().are_of_one_namespace(numbers(0), numbers(299)));
         // One that only a probe holds, of a namespace that nobody knew, and one that many know.
         let mut local = Local::default();
-        let strange = columns.probe(&told("urn:elsewhere", "9"), &mut local).record_number;
-        let other = columns.probe(&told("urn:hospital:1", "9"), &mut local).record_number;
+        let strange = columns.probe(&told("urn:elsewhere", "97"), &mut local).record_number;
+        let other = columns.probe(&told("urn:hospital:1", "97"), &mut local).record_number;
         let view = View::with_local(&columns, &local);
-        assert_eq!(view.number(strange), b"MR|urn:elsewhere\x1f9");
+        assert_eq!(view.number(strange), b"MR|urn:elsewhere\x1f97");
         assert!(!view.are_of_one_namespace(strange, numbers(1)));
         assert!(view.are_of_one_namespace(other, numbers(1)));
     }
