@@ -9,6 +9,8 @@ mod figures;
 mod load;
 #[path = "gateway/population.rs"]
 mod population;
+#[path = "gateway/wire.rs"]
+mod wire;
 #[path = "world/mod.rs"]
 mod world;
 
@@ -36,6 +38,7 @@ use tessera::{
 use figures::{Times, is_measured, load_average, ms, print_table, say};
 use load::{Load, closed_loop};
 use population::{MEMBERS, Told, invented};
+use wire::Wire;
 use world::{World, record_system};
 
 // What the binary runs on.
@@ -102,13 +105,19 @@ async fn measure(plan: &Plan, world: &World, loaded: &[Told], fed: Vec<Told>) ->
     let opened = started.elapsed();
     let found = find_in_process(&gateway.exchange().index, loaded)?;
     let asked = ask(plan, world, &gateway, loaded).await?;
+    let (by_fhir, by_message) = fed.split_at(fed.len() / 2);
     for senders in [1, 64] {
-        let row = feed(plan, world, &gateway, &fed, senders).await?;
+        let row = feed(plan, world, &gateway, by_fhir, senders).await?;
+        rows.push(row);
+    }
+    for senders in [1, 64] {
+        let row = send(plan, world, &gateway, by_message, senders).await?;
         rows.push(row);
     }
     gateway.stop().await;
 
-    print_table("Feeds, durable", &["", "records/s", "p50 ms", "p99 ms"], &rows)?;
+    let head = ["", "records/s", "p50 ms", "p99 ms", "CPU ms each"];
+    print_table("Feeds, durable", &head, &rows)?;
     let head = ["", "callers", "requests/s", "p50 ms", "p90 ms", "p99 ms", "max ms", "CPU ms each"];
     print_table("Requests over mutual TLS, connections kept", &head, &asked)?;
     let rows = [
@@ -254,18 +263,64 @@ async fn feed(
     if load.times.count() == 0 {
         bail!("nothing was fed");
     }
-    let title = format!("one message at a time over HTTPS, {senders} senders");
+    Ok(feed_row(format!("one message at a time over HTTPS, {senders} senders"), &load))
+}
+
+/// Feeds by HL7 v2 messages over MLLP and mutual TLS, each sender with its next record.
+async fn send(
+    plan: &Plan,
+    world: &World,
+    gateway: &RunningGateway,
+    fed: &[Told],
+    senders: usize,
+) -> Result<Vec<String>> {
+    let address = gateway.mllp_address().context("no MLLP listener")?;
+    let mut wires = Vec::new();
+    for sender in 0..senders {
+        wires.push(Wire::connect(world, sender % MEMBERS, address).await?);
+    }
+    let (first, rest) = fed.split_at(fed.len() / 8);
+    let share = if senders == 1 { first } else { rest };
+    let queues = world.members.iter().map(|member| {
+        let own = share.iter().filter(|told| told.member == *member);
+        own.map(Told::to_message).collect::<Result<Vec<_>>>()
+    });
+    let queues: Arc<Vec<Vec<String>>> = Arc::new(queues.collect::<Result<_>>()?);
+    let senders_each = senders.div_ceil(MEMBERS);
+    let load = closed_loop(senders, plan.lasting, move |sender, turn| {
+        let wire = wires[sender].clone();
+        let next = queues[sender % MEMBERS].get(turn * senders_each + sender / MEMBERS).cloned();
+        async move {
+            let Some(message) = next else { return Ok(false) };
+            wire.send(&message).await.map(|()| true)
+        }
+    });
+    let load = load.await?;
+    if load.times.count() == 0 {
+        bail!("nothing was sent");
+    }
+    Ok(feed_row(format!("one message at a time over MLLP, {senders} senders"), &load))
+}
+
+fn feed_row(title: String, load: &Load) -> Vec<String> {
+    let each = load.processor.as_secs_f64() * 1_000.0 / load.times.count().max(1) as f64;
     let (p50, p99) = (ms(load.times.ms(0.5)), ms(load.times.ms(0.99)));
-    Ok(vec![title, format!("{:.0}", load.rate()), p50, p99])
+    vec![title, format!("{:.0}", load.rate()), p50, p99, ms(each)]
 }
 
 fn baseline_row(title: &str, times: &Times) -> Vec<String> {
     let rate = format!("{:.0}", 1_000.0 / times.ms(0.5));
-    vec![title.to_owned(), rate, ms(times.ms(0.5)), ms(times.ms(0.99))]
+    vec![title.to_owned(), rate, ms(times.ms(0.5)), ms(times.ms(0.99)), String::new()]
 }
 
 fn rate_row(title: &str, count: usize, seconds: f64) -> Vec<String> {
-    vec![title.to_owned(), format!("{:.0}", count as f64 / seconds), String::new(), String::new()]
+    vec![
+        title.to_owned(),
+        format!("{:.0}", count as f64 / seconds),
+        String::new(),
+        String::new(),
+        String::new(),
+    ]
 }
 
 fn load_row(title: &str, callers: usize, load: &Load) -> Vec<String> {

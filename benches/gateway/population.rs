@@ -31,6 +31,38 @@ impl Told {
         Ok(patient)
     }
 
+    /// The same as an HL7 v2 message that registers it.
+    pub(crate) fn to_message(&self) -> Result<String> {
+        let patient: Value = serde_json::from_str(&self.json)?;
+        let text = |pointer: &str| {
+            patient.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        let ssn = patient["identifier"][1]["value"].as_str().unwrap_or_default();
+        let phone = patient["telecom"].as_array().into_iter().flatten();
+        let phone = phone.clone().find(|one| one["system"] == "phone").map(|one| &one["value"]);
+        let sex = match patient["gender"].as_str() {
+            Some("female") => "F",
+            Some("male") => "M",
+            _ => "",
+        };
+        let (member, number) = (&self.member, &self.record_number);
+        Ok(format!(
+            "MSH|^~\\&|ADT|{member}|TESSERA|HIE|20260301120000+0000||ADT^A28^ADT_A05|{member}{number}|P|2.5\r\
+             EVN||20260301120000+0000\r\
+             PID|1||{number}^^^{member}^MR||{}^{}^{}^{}||{}|{sex}|||{}^^{}^{}^{}||{}||||||{ssn}\r",
+            text("/name/0/family"),
+            text("/name/0/given/0"),
+            text("/name/0/given/1"),
+            text("/name/0/suffix/0"),
+            text("/birthDate").replace('-', ""),
+            text("/address/0/line/0"),
+            text("/address/0/city"),
+            text("/address/0/state"),
+            text("/address/0/postalCode"),
+            phone.and_then(Value::as_str).unwrap_or_default(),
+        ))
+    }
+
     /// System and value of its record number, and the Patient.
     pub(crate) fn to_feed(&self) -> (String, String, Bytes) {
         let patient = Bytes::from(self.json.clone());

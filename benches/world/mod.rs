@@ -64,6 +64,7 @@ impl World {
             "server": {"fhir_address": address, "health_address": "127.0.0.1:0", "drain_s": 2},
             "tls": {"certificate": "certs/gateway.crt", "key": "certs/gateway.key",
                 "client_roots": "certs/root.crt", "member_roots": "certs/root.crt"},
+            "mllp": {"address": "127.0.0.1:0"},
             "storage": {"path": self.path("tessera.db")},
             "api": {"base_url": format!("https://{address}/fhir")},
             "access": {"clients": "clients.toml"},
@@ -131,6 +132,7 @@ fn member((code, base): (&MemberCode, &String)) -> Value {
         "name": format!("Hospital {code}"),
         "organization": format!("https://{code}.example"),
         "identifier_systems": [record_system(code)],
+        "authority": [{"namespace": code.as_str(), "system": record_system(code)}],
         "fhir_base": base,
         "status": "active",
     })

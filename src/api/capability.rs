@@ -79,7 +79,11 @@ fn patient(base_url: &str) -> Value {
         "type": "Patient",
         "interaction": [
             { "code": "read" },
-            { "code": "update", "documentation": "Conditional only (IHE PIXm ITI-104)." },
+            {
+                "code": "update",
+                "documentation": "Conditional only (IHE PIXm ITI-104); with active = false and a link replaced-by to an identifier, a merge."
+            },
+            { "code": "delete", "documentation": "Conditional only (IHE PIXm ITI-104)." },
             {
                 "code": "search-type",
                 "documentation": "IHE PDQm ITI-78, by GET and by POST to _search."
@@ -88,6 +92,7 @@ fn patient(base_url: &str) -> Value {
         "versioning": "no-version",
         "updateCreate": false,
         "conditionalUpdate": true,
+        "conditionalDelete": "single",
         "searchParam": patient_parameters(base_url),
         "operation": [
             operation("match", "http://hl7.org/fhir/OperationDefinition/Patient-match"),

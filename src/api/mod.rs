@@ -9,6 +9,7 @@ mod definitions;
 mod document_routes;
 mod error;
 mod everything_routes;
+mod feed_routes;
 mod identifier_routes;
 mod match_input;
 mod negotiate;
@@ -75,7 +76,8 @@ pub fn routes(config: &mut web::ServiceConfig) {
             .service(
                 web::resource("/Patient")
                     .route(web::get().to(patient_search_routes::get_patients))
-                    .route(web::put().to(patient_routes::put_patient))
+                    .route(web::put().to(feed_routes::put_patient))
+                    .route(web::delete().to(feed_routes::delete_patient))
                     .default_service(web::to(method_not_allowed)),
             )
             .service(

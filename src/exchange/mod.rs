@@ -57,7 +57,7 @@ pub use read_patient::read_patient;
 pub use read_resource::read_resource;
 pub use record_consent::record_consent;
 pub use record_locks::RecordLocks;
-pub use register_patient::{acceptable, last_updated, register_patient};
+pub use register_patient::{acceptable, last_updated, register_patient, told_merge};
 pub use retire_record::retire_record;
 pub use retrieve_record::{RetrievedRecord, next_page, retrieve_record};
 pub use search_patients::{

@@ -45,6 +45,7 @@ async fn register(
     if !reading.local_ids.contains(&record.local_id) {
         return Err(ExchangeError::IdentifierMismatch);
     }
+    let _turn = exchange.record_locks.lock(&record).await;
     let registration = Registration {
         record,
         demographics: reading.demographics,
@@ -101,10 +102,20 @@ pub fn acceptable(patient: &Resource) -> Result<PatientReading, ExchangeError> {
     }
     if !reading.active || reading.replaced_by.is_some() {
         return Err(ExchangeError::NotSupported(
-            "a merge or the end of a local record is not taken by this exchange",
+            "a merge is active = false with a link replaced-by to an identifier, the end of a local record is its deletion",
         ));
     }
     Ok(reading)
+}
+
+/// The merge that a Patient tells of, as subsumed and surviving identifier: it is inactive and
+/// replaced by another, which a logical reference names (IHE ITI-104, resolve duplicate). `None`
+/// where it tells of none, and where it does not hold the one identifier that the request names.
+pub fn told_merge(patient: &Resource, identifiers: &[LocalId]) -> Option<(LocalId, LocalId)> {
+    let reading = read_patient(patient).ok()?;
+    let survivor = reading.replaced_by.filter(|_| !reading.active)?;
+    let [subsumed] = identifiers else { return None };
+    reading.local_ids.contains(subsumed).then(|| (subsumed.clone(), survivor))
 }
 
 #[derive(Deserialize)]

@@ -89,10 +89,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                         self.linger(patience).await;
                         return "sender refused";
                     }
-                    if self.shared.stop.is_cancelled() {
-                        self.linger(STOP_LINGER).await;
-                        return "stopping";
-                    }
                     (inside, deadline) = (false, Deadline::now() + idle);
                     continue;
                 }
@@ -111,8 +107,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             buffer.reserve(READ_BYTES);
             let read = tokio::select! {
                 biased;
-                () = self.shared.stop.cancelled(), if !inside => return "stopping",
-                read = timeout_at(deadline, self.stream.read_buf(&mut buffer)) => read,
+                () = self.shared.stop.cancelled(), if !inside => None,
+                read = timeout_at(deadline, self.stream.read_buf(&mut buffer)) => Some(read),
+            };
+            let Some(read) = read else {
+                self.linger(STOP_LINGER).await;
+                return "stopping";
             };
             match read {
                 Ok(Ok(0)) if inside => return "broken off within a message",

@@ -143,7 +143,7 @@ async fn a_patient_that_breaks_the_rules_is_told_which() {
             "modifierExtension",
         ),
         (|told| told["identifier"] = json!([]), "invariant", "Patient.identifier"),
-        (|told| told["active"] = json!(false), "not-supported", "end of a local record"),
+        (|told| told["active"] = json!(false), "not-supported", "the end of a local record"),
     ];
     for (change, code, words) in checks {
         check(&world, &changed(change), 422, code, words).await;
@@ -238,4 +238,44 @@ async fn a_patient_of_thousands_of_names_neither_stops_nor_slows_the_index() {
     assert_eq!(ed.matches(&many).await.status, 200);
     assert_eq!(anne.feed(&patient("anne", "other", &anybody(1))).await.status, 201);
     ed.person(&anybody(1)).await;
+}
+
+/// A merge of one of Anne's numbers into another, as FHIR tells it.
+fn merged(subsumed: &str, survivor: &str) -> Value {
+    let mut told = patient("anne", subsumed, &ruth());
+    told["active"] = json!(false);
+    let (system, _) = number_of(&told);
+    let other = json!({"identifier": {"system": system, "value": format!("anne-{survivor}")}});
+    told["link"] = json!([{"type": "replaced-by", "other": other}]);
+    told
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_duplicate_is_resolved_by_a_link_and_a_record_is_removed() {
+    let world = world().await;
+    let anne = world.feeder("anne");
+    let (one, other) = (patient("anne", "one", &ruth()), patient("anne", "other", &ruth()));
+    for told in [&one, &other] {
+        assert_eq!(anne.feed(told).await.status, 201);
+    }
+    anne.feed(&merged("one", "one")).await.refuses(422, "business-rule", "same record");
+    anne.feed(&merged("nobody", "one")).await.refuses(404, "not-found", "to be merged");
+    anne.feed(&merged("one", "nobody")).await.refuses(404, "not-found", "to survive");
+    let answer = anne.feed(&merged("other", "one")).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(!answer.located().is_empty());
+    anne.feed(&merged("one", "other")).await.refuses(409, "conflict", "itself merged");
+    anne.feed(&other).await.refuses(409, "conflict", "merged");
+
+    let path = feed_path(&one);
+    let delete = |path: &str| anne.request(Method::DELETE, path);
+    for _ in 0..2 {
+        assert_eq!(anne.send(delete(&path)).await.status, 204, "again is as well");
+    }
+    assert!(world.client("ed").matches(&ruth()).await.certain().is_empty());
+    let lake = world.feeder("lake");
+    let foreign = lake.send(lake.request(Method::DELETE, &path)).await;
+    foreign.refuses(403, "forbidden", "identifier system");
+    anne.send(delete("Patient")).await.refuses(400, "invalid", "identifier");
+    anne.send(delete(&format!("{path},urn:x|1"))).await.refuses(400, "not-supported", "one");
 }
