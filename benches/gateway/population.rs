@@ -3,7 +3,11 @@ use std::collections::HashMap;
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use serde_json::{Value, json};
-use tessera::{cli::synth::write_population, domain::MemberCode, domain::PartialDate};
+use tessera::{
+    cli::synth::{RegimeName, write_population},
+    domain::MemberCode,
+    domain::PartialDate,
+};
 
 use crate::world::record_system;
 
@@ -45,7 +49,7 @@ pub(crate) fn invented(
     members: &[MemberCode],
 ) -> Result<(Vec<Told>, Vec<Told>)> {
     let mut bytes = Vec::new();
-    write_population((first + second) as u64, SEED, &mut bytes)?;
+    write_population((first + second) as u64, SEED, RegimeName::Usual, &mut bytes)?;
     let mut told = Vec::with_capacity(first + second);
     for row in csv::Reader::from_reader(bytes.as_slice()).deserialize() {
         told.push(patient(&row?, members)?);

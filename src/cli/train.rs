@@ -31,6 +31,9 @@ pub struct TrainArgs {
     /// Column with the person a record is known to be of, empty where nobody knows.
     #[arg(long, value_name = "COLUMN")]
     labels: Option<String>,
+    /// Version that the model shall bear; the day's date if not given.
+    #[arg(long, value_name = "VERSION")]
+    name: Option<String>,
     /// Train across values of the `source` column only: each source is free of duplicates.
     #[arg(long)]
     link_only: bool,
@@ -53,7 +56,11 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     }
     batch.block();
     let labels = args.labels.as_ref().map(|_| read.truth.as_slice());
-    batch.train(&training_options(&args.files, labels)?);
+    let mut options = training_options(&args.files, labels)?;
+    if let Some(name) = &args.name {
+        options.version.clone_from(name);
+    }
+    batch.train(&options);
     fs::write(&args.output, batch.model().to_json() + "\n")
         .with_context(|| format!("{} cannot be written", args.output.display()))?;
     Ok(ExitCode::SUCCESS)

@@ -14,7 +14,7 @@ use super::{
 pub enum Veto {
     /// Two different generational suffixes: father and son.
     SuffixConflict = 1,
-    /// Two newborns told apart by their stand-in names, such as BABYBOY A and BABYBOY B.
+    /// Two newborns told apart by their stand-in names: BABYBOY A and BABYBOY B, BABYBOY and BABYGIRL.
     NewbornConflict = 2,
     /// Two different places among those born together.
     BirthOrderConflict = 4,
@@ -39,7 +39,7 @@ impl Veto {
     pub const fn reason(self) -> &'static str {
         match self {
             Self::SuffixConflict => "generational suffixes differ",
-            Self::NewbornConflict => "newborns of different birth order by name",
+            Self::NewbornConflict => "newborns told apart by their stand-in names",
             Self::BirthOrderConflict => "birth orders differ",
             Self::TwinConflict => {
                 "given name, sex and social security number differ, birth date and home do not"
@@ -83,10 +83,8 @@ impl Vetoes {
 pub(crate) fn find(pattern: Pattern, a: Side<'_>, b: Side<'_>) -> Vetoes {
     let mut vetoes = of_pattern(pattern);
     let dates_allow = pattern.level(Attribute::BirthDate) != birth_date::DIFFERENT;
-    vetoes.add(
-        Veto::NewbornConflict,
-        dates_allow && a.row.name.newborn.contradicts(b.row.name.newborn),
-    );
+    let two_babies = a.names().any(|x| b.names().any(|y| x.newborn.contradicts(y.newborn)));
+    vetoes.add(Veto::NewbornConflict, dates_allow && two_babies);
     let (first, second) = (a.row.birth_order, b.row.birth_order);
     vetoes
         .add(Veto::BirthOrderConflict, dates_allow && first != 0 && second != 0 && first != second);

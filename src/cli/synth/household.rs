@@ -4,9 +4,10 @@ use time::{Date, Duration, Month};
 
 use super::{
     dice::{Weighted, chance},
-    names::{Names, twin_given},
+    names::{Names, rhyming_given, twin_given},
     person::{Person, Sex},
     places::{Home, Places},
+    regime::Regime,
     visit::{Registry, VISITS},
 };
 
@@ -22,6 +23,7 @@ pub(super) struct Population {
     visits: Weighted<usize>,
     freed_phones: Vec<String>,
     persons: u64,
+    regime: Regime,
 }
 
 /// Who lives together.
@@ -36,15 +38,16 @@ enum Kind {
 }
 
 impl Population {
-    pub(super) fn new(seed: u64, records: u64) -> Self {
+    pub(super) fn new(seed: u64, records: u64, regime: Regime) -> Self {
         let mut rng = Rng::with_seed(seed);
         Self {
             names: Names::new(),
             places: Places::new(&mut rng, records),
-            registry: Registry::new(),
+            registry: Registry::new(regime),
             visits: Weighted::new(VISITS),
             freed_phones: Vec::new(),
             persons: 0,
+            regime,
             rng,
         }
     }
@@ -86,7 +89,7 @@ impl Population {
             persons: Vec::new(),
         };
         self.settle(kind, &mut house, &family);
-        if chance(&mut self.rng, 0.33) {
+        if chance(&mut self.rng, 0.33 * self.regime.moves) {
             self.move_together(&mut house);
         }
         house.persons
@@ -156,7 +159,7 @@ impl Population {
                 house.persons[wife].homes = homes;
             }
         }
-        if chance(&mut self.rng, 0.08) {
+        if chance(&mut self.rng, self.regime.couple_email) {
             let shared = house.persons[husband].email.clone();
             house.persons[wife].email = shared;
         }
@@ -167,7 +170,7 @@ impl Population {
         for _ in 0..Weighted::new([(1, 38), (2, 38), (3, 17), (4, 7)]).draw(&mut self.rng) {
             let sex = self.sex();
             let child = self.child(house, sex, age, family);
-            if chance(&mut self.rng, 0.018) {
+            if chance(&mut self.rng, 0.018 * self.regime.twins) {
                 self.twin_of(house, child);
             }
             let gap = self.rng.u32(1..5);
@@ -180,13 +183,16 @@ impl Population {
     fn child(&mut self, house: &mut Household, sex: Sex, age: u32, family: &str) -> usize {
         let mut child = self.person(house, sex, age, family);
         child.email = None;
+        if self.regime.guardian_email > 0.0 && chance(&mut self.rng, self.regime.guardian_email) {
+            child.email.clone_from(&house.persons[0].email);
+        }
         if age < 13 {
             child.phones.clone_from(&house.persons[0].phones);
         }
         if chance(&mut self.rng, 0.03) {
             child.guarantor_ssn = Some(house.persons[0].ssn.clone());
         }
-        if age == 0 && chance(&mut self.rng, 0.7) {
+        if age == 0 && chance(&mut self.rng, self.regime.unnamed) {
             let said = match (sex, self.rng.u8(..4)) {
                 (_, 0) => "NEWBORN",
                 (Sex::Male, 1) => "BABY BOY",
@@ -208,8 +214,14 @@ impl Population {
         let (elder, twin) = (&mut head[first], &mut tail[0]);
         twin.birth = elder.birth;
         twin.phones.clone_from(&elder.phones);
-        if chance(&mut self.rng, 0.3) {
-            twin.given = twin_given(&mut self.rng, &elder.given, sex);
+        if chance(&mut self.rng, self.regime.alike_twins) {
+            let rhyming = self.regime.rhyming_twins;
+            let rhymes = rhyming > 0.0 && chance(&mut self.rng, rhyming);
+            twin.given = if rhymes {
+                rhyming_given(&mut self.rng, &elder.given)
+            } else {
+                twin_given(&mut self.rng, &elder.given, sex)
+            };
         }
         if let Some((said, until)) = &mut elder.placeholder {
             twin.placeholder = Some((format!("{said} B"), *until));
@@ -235,7 +247,7 @@ impl Population {
 
     fn adult(&mut self, house: &mut Household, sex: Sex, age: u32, family: &str) {
         let mut person = self.person(house, sex, age, family);
-        if chance(&mut self.rng, 0.3) && person.homes.len() == 1 {
+        if chance(&mut self.rng, 0.3 * self.regime.moves) && person.homes.len() == 1 {
             // Lived elsewhere before joining.
             let before = self.places.home(&mut self.rng, Some(&house.home));
             person.homes = vec![(0.0, before), (self.rng.f32(), house.home.clone())];
@@ -361,6 +373,7 @@ fn email(rng: &mut Rng, given: &str, family: &str, birth: Date) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::synth::RegimeName;
 
     #[test]
     fn a_number_could_have_been_given_out() {
@@ -375,7 +388,7 @@ mod tests {
 
     #[test]
     fn the_son_named_after_his_father_is_younger_and_shares_the_name() {
-        let mut population = Population::new(1, 10_000);
+        let mut population = Population::new(1, 10_000, RegimeName::Usual.regime());
         let juniors: Vec<_> = (0..4_000)
             .map(|_| population.household())
             .filter(|persons| persons.iter().any(|person| person.suffix == "JR"))
@@ -390,7 +403,7 @@ mod tests {
 
     #[test]
     fn twins_share_birthday_and_roof_but_no_number() {
-        let mut population = Population::new(1, 10_000);
+        let mut population = Population::new(1, 10_000, RegimeName::Usual.regime());
         let mut twins = 0;
         for _ in 0..4_000 {
             let house = population.household();

@@ -8,6 +8,7 @@ mod household;
 mod names;
 mod person;
 mod places;
+mod regime;
 mod slips;
 mod visit;
 
@@ -22,6 +23,7 @@ use anyhow::Context;
 use csv::StringRecord;
 
 use household::Population;
+pub use regime::RegimeName;
 
 /// Records that wait to be written, so that one person's do not stand side by side in the file.
 const SHUFFLE_WINDOW_RECORDS: usize = 65_536;
@@ -55,6 +57,9 @@ pub struct Args {
     /// Same seed, same population.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// How the region registers its people.
+    #[arg(long, value_enum, default_value_t)]
+    regime: RegimeName,
     /// Where to write the CSV.
     #[arg(long)]
     output: PathBuf,
@@ -64,7 +69,8 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let shown = args.output.display();
     let file = File::create(&args.output).with_context(|| format!("cannot create {shown}"))?;
-    write_population(args.records, args.seed, BufWriter::with_capacity(1 << 20, file))
+    let out = BufWriter::with_capacity(1 << 20, file);
+    write_population(args.records, args.seed, args.regime, out)
         .with_context(|| format!("cannot write {shown}"))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -72,10 +78,15 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 /// Streams `records` records of a population as CSV, so that memory does not grow with their number.
 ///
 /// `source` is the hospital, `cluster_id` the person behind the record, `mrn` its record number there.
-pub fn write_population(records: u64, seed: u64, out: impl Write) -> csv::Result<()> {
+pub fn write_population(
+    records: u64,
+    seed: u64,
+    regime: RegimeName,
+    out: impl Write,
+) -> csv::Result<()> {
     let mut writer = csv::Writer::from_writer(out);
     writer.write_record(COLUMNS)?;
-    let mut population = Population::new(seed, records);
+    let mut population = Population::new(seed, records, regime.regime());
     let mut shuffle = fastrand::Rng::with_seed(seed ^ 0x5ee5_aced);
     let mut waiting: Vec<StringRecord> = Vec::new();
     let (mut registered, mut written) = (0, 0);
@@ -117,8 +128,12 @@ mod tests {
     use super::*;
 
     fn population(records: u64, seed: u64) -> Vec<HashMap<String, String>> {
+        population_of(records, seed, RegimeName::Usual)
+    }
+
+    fn population_of(records: u64, seed: u64, regime: RegimeName) -> Vec<HashMap<String, String>> {
         let mut bytes = Vec::new();
-        write_population(records, seed, &mut bytes).expect("memory takes any bytes");
+        write_population(records, seed, regime, &mut bytes).expect("memory takes any bytes");
         let mut reader = csv::Reader::from_reader(bytes.as_slice());
         reader.deserialize().collect::<Result<_, _>>().expect("each row has all columns")
     }
@@ -127,7 +142,8 @@ mod tests {
     fn the_same_seed_gives_the_same_bytes_and_another_seed_others() {
         let write = |seed| {
             let mut bytes = Vec::new();
-            write_population(500, seed, &mut bytes).expect("memory takes any bytes");
+            write_population(500, seed, RegimeName::Usual, &mut bytes)
+                .expect("memory takes any bytes");
             bytes
         };
         assert_eq!(write(7), write(7));
@@ -163,6 +179,27 @@ mod tests {
         assert!(rows.iter().any(|row| row["given"].to_ascii_uppercase().starts_with("BABY")));
         assert!(pairs_sharing(&rows, &["birth_date", "family", "address_line"]) > 20, "twins");
         assert!(pairs_sharing(&rows, &["phone", "address_line"]) > 200, "households");
+    }
+
+    #[test]
+    fn regimes_differ_by_what_they_are_named_for() {
+        let told = |rows: &[HashMap<String, String>], column: &str| {
+            rows.iter().filter(|row| !row[column].is_empty()).count()
+        };
+        let [usual, careful, hurried, sparse, families] = [
+            RegimeName::Usual,
+            RegimeName::Careful,
+            RegimeName::Hurried,
+            RegimeName::Sparse,
+            RegimeName::Families,
+        ]
+        .map(|regime| population_of(8_000, 1, regime));
+        assert!(told(&careful, "ssn") > told(&usual, "ssn"));
+        assert!(told(&usual, "phone") > told(&hurried, "phone"));
+        assert_eq!(told(&sparse, "ssn"), 0);
+        let twins = ["birth_date", "family", "address_line"];
+        assert!(pairs_sharing(&families, &twins) > 2 * pairs_sharing(&usual, &twins));
+        assert!(pairs_sharing(&families, &["email"]) > 3 * pairs_sharing(&usual, &["email"]));
     }
 
     /// How many values of the columns together belong to two persons.

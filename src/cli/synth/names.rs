@@ -139,6 +139,23 @@ pub(super) fn twin_given(rng: &mut Rng, other: &str, sex: Sex) -> String {
     if given == other { format!("{given}NA") } else { given }
 }
 
+/// A twin's given name that rhymes with the other's: one consonant is another.
+pub(super) fn rhyming_given(rng: &mut Rng, other: &str) -> String {
+    const CONSONANTS: &[u8] = b"BCDFGHJKLMNPRSTV";
+    let mut letters = other.as_bytes().to_vec();
+    let places: Vec<usize> =
+        (0..letters.len()).filter(|&i| CONSONANTS.contains(&letters[i])).collect();
+    if places.is_empty() {
+        return format!("{other}NA");
+    }
+    // Mostly the first sound.
+    let at = if rng.bool() { places[0] } else { one_of(rng, &places) };
+    while letters[at] == other.as_bytes()[at] {
+        letters[at] = one_of(rng, CONSONANTS);
+    }
+    String::from_utf8(letters).unwrap_or_else(|_| other.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
@@ -171,6 +188,8 @@ mod tests {
             let twin = twin_given(&mut rng, given, Sex::Female);
             assert_ne!(twin, given);
             assert_eq!(twin[..2], given[..2]);
+            let rhyme = rhyming_given(&mut rng, given);
+            assert_eq!(strsim::osa_distance(&rhyme, given), 1, "{rhyme}");
         }
     }
 }

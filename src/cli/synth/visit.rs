@@ -7,6 +7,7 @@ use super::{
     dice::{Weighted, chance, one_of},
     person::{Person, Sex, at},
     places::{Delivery, Home, Places, STREET_TYPES, Street, StreetName, Unit},
+    regime::{Regime, scaled},
     slips::{digit_slip, typo},
 };
 
@@ -21,6 +22,7 @@ const DUMMY_PHONES: [&str; 4] = ["0000000000", "9999999999", "6125551212", "5555
 /// The hospitals, and how each writes things down.
 pub(super) struct Registry {
     sources: Weighted<usize>,
+    regime: Regime,
 }
 
 /// One hospital's hand.
@@ -82,21 +84,21 @@ const fn hand(
 }
 
 impl Registry {
-    pub(super) fn new() -> Self {
-        Self {
-            sources: Weighted::new(HANDS.iter().enumerate().map(|(at, (_, weight))| (at, *weight))),
-        }
+    pub(super) fn new(regime: Regime) -> Self {
+        let hands = HANDS.iter().enumerate().map(|(at, (_, weight))| (at, *weight));
+        Self { sources: Weighted::new(hands), regime }
     }
 
     /// What a hospital writes down when this person comes, at a time of its own: every column but `record_id`.
     pub(super) fn record(&self, rng: &mut Rng, places: &Places, person: &Person) -> StringRecord {
-        let hand = &HANDS[self.sources.draw(rng)].0;
+        let (hand, regime) = (&HANDS[self.sources.draw(rng)].0, &self.regime);
         let when = rng.f32();
         // What the hospital has on file may be older than the visit.
         let known = if chance(rng, 0.06) { when * rng.f32() } else { when };
-        let name = written_name(rng, hand, person, when, known);
+        let name = written_name(rng, (hand, regime), person, when, known);
         let home = at(&person.homes, known);
-        let address = home.map(|home| written_address(rng, hand, places, home)).unwrap_or_default();
+        let address =
+            home.map(|home| written_address(rng, (hand, regime), places, home)).unwrap_or_default();
         let mut record = StringRecord::with_capacity(160, 16);
         record.push_field(hand.name);
         record.push_field(&format!("P{}", person.number));
@@ -104,10 +106,10 @@ impl Registry {
             record.push_field(&cased(hand, field));
         }
         record.push_field(written_sex(rng, person.sex));
-        record.push_field(&written_birth(rng, person));
-        record.push_field(&written_ssn(rng, hand, person));
-        record.push_field(&written_phone(rng, hand, person, known));
-        record.push_field(&written_email(rng, hand, person));
+        record.push_field(&written_birth(rng, regime, person));
+        record.push_field(&written_ssn(rng, (hand, regime), person));
+        record.push_field(&written_phone(rng, (hand, regime), person, known));
+        record.push_field(&written_email(rng, (hand, regime), person));
         for field in address {
             record.push_field(&cased(hand, field));
         }
@@ -124,17 +126,26 @@ struct WrittenName {
     suffix: String,
 }
 
-fn written_name(rng: &mut Rng, hand: &Hand, person: &Person, when: f32, known: f32) -> WrittenName {
-    let family = at(&person.families, known).map(|name| family_form(rng, name)).unwrap_or_default();
+fn written_name(
+    rng: &mut Rng,
+    (hand, regime): (&Hand, &Regime),
+    person: &Person,
+    when: f32,
+    known: f32,
+) -> WrittenName {
+    let family = at(&person.families, known);
+    let family = family.map(|name| family_form(rng, regime, name)).unwrap_or_default();
     let placeholder = person.placeholder.as_ref().filter(|(_, until)| when < *until);
     let mut name = WrittenName {
         given: match placeholder {
             Some((said, _)) => said.clone(),
-            None => given_form(rng, person),
+            None => given_form(rng, regime, person),
         },
         middle: match hand.middle {
-            Middle::Full if placeholder.is_none() && chance(rng, 0.8) => person.middle.clone(),
-            Middle::Initial if placeholder.is_none() && chance(rng, 0.6) => {
+            Middle::Full if placeholder.is_none() && chance(rng, 0.8 * regime.middle) => {
+                person.middle.clone()
+            }
+            Middle::Initial if placeholder.is_none() && chance(rng, 0.6 * regime.middle) => {
                 person.middle.get(..1).unwrap_or("").to_owned()
             }
             _ => String::new(),
@@ -152,16 +163,30 @@ fn written_name(rng: &mut Rng, hand: &Hand, person: &Person, when: f32, known: f
     name
 }
 
-fn given_form(rng: &mut Rng, person: &Person) -> String {
+fn given_form(rng: &mut Rng, regime: &Regime, person: &Person) -> String {
     let given = &person.given;
-    match rng.u32(..1_000) {
-        0..45 => pet_name(rng, given),
-        45..52 => given.get(..1).unwrap_or("").to_owned(),
-        52..72 => typo(rng, given),
-        72..79 if !person.middle.is_empty() => person.middle.clone(),
-        79..86 if !person.middle.is_empty() => format!("{given} {}", person.middle),
-        86..90 => format!("{given}{}", one_of(rng, &[" MR", ".", " -"])),
-        _ => given.clone(),
+    let forms = |count| scaled(count, regime.other_forms);
+    let mut rest = rng.u32(..1_000);
+    // Whether the draw falls on the next so many of the thousand.
+    let mut falls_on = |count: u32| {
+        let falls = rest < count;
+        rest = rest.wrapping_sub(count);
+        falls
+    };
+    if falls_on(forms(45)) {
+        pet_name(rng, given)
+    } else if falls_on(forms(7)) {
+        given.get(..1).unwrap_or("").to_owned()
+    } else if falls_on(regime.slipped(20)) {
+        typo(rng, given)
+    } else if falls_on(forms(7)) && !person.middle.is_empty() {
+        person.middle.clone()
+    } else if falls_on(forms(7)) && !person.middle.is_empty() {
+        format!("{given} {}", person.middle)
+    } else if falls_on(forms(4)) {
+        format!("{given}{}", one_of(rng, &[" MR", ".", " -"]))
+    } else {
+        given.clone()
     }
 }
 
@@ -175,10 +200,15 @@ fn pet_name(rng: &mut Rng, given: &str) -> String {
     if rng.bool() { kept.to_owned() } else { format!("{kept}IE") }
 }
 
-fn family_form(rng: &mut Rng, family: &str) -> String {
+fn family_form(rng: &mut Rng, regime: &Regime, family: &str) -> String {
     let parts: Vec<&str> = family.split([' ', '-']).collect();
-    match (rng.u32(..1_000), parts.as_slice()) {
-        (0..32, _) => typo(rng, family),
+    let draw = rng.u32(..1_000);
+    let slips = regime.slipped(32);
+    if draw < slips {
+        return typo(rng, family);
+    }
+    // As in the usual regime, from here on.
+    match (draw.max(32), parts.as_slice()) {
         (32..400, [first, last]) => match rng.u8(..5) {
             0 => (*last).to_owned(),
             1 | 2 => (*first).to_owned(),
@@ -203,10 +233,13 @@ fn written_sex(rng: &mut Rng, sex: Sex) -> &'static str {
     }
 }
 
-fn written_birth(rng: &mut Rng, person: &Person) -> String {
+fn written_birth(rng: &mut Rng, regime: &Regime, person: &Person) -> String {
     let (year, month, day) =
         (person.birth.year(), u8::from(person.birth.month()), person.birth.day());
-    match rng.u32(..10_000) {
+    let draw = rng.u32(..10_000);
+    // The usual 250 are spread over as many more, or fewer.
+    let slips = regime.slipped(250);
+    match if draw < slips { draw * 250 / slips } else { 250 } {
         0..70 => String::new(),
         70..85 => "1900-01-01".to_owned(),
         85..110 => format!("{year:04}-01-01"),
@@ -218,8 +251,8 @@ fn written_birth(rng: &mut Rng, person: &Person) -> String {
     }
 }
 
-fn written_ssn(rng: &mut Rng, hand: &Hand, person: &Person) -> String {
-    if !chance(rng, hand.ssn_rate) {
+fn written_ssn(rng: &mut Rng, (hand, regime): (&Hand, &Regime), person: &Person) -> String {
+    if !chance(rng, hand.ssn_rate * regime.ssn) {
         return String::new();
     }
     let digits = match (&person.guarantor_ssn, rng.u32(..1_000)) {
@@ -235,13 +268,21 @@ fn written_ssn(rng: &mut Rng, hand: &Hand, person: &Person) -> String {
     }
 }
 
-fn written_phone(rng: &mut Rng, hand: &Hand, person: &Person, known: f32) -> String {
+fn written_phone(
+    rng: &mut Rng,
+    (hand, regime): (&Hand, &Regime),
+    person: &Person,
+    known: f32,
+) -> String {
     let own = at(&person.phones, known);
+    let missing = scaled(130, regime.phone_missing);
+    let (dummy, slip) = (missing + 7, missing + 7 + regime.slipped(18));
+    let line = missing + 7 + scaled(1_000, regime.shared_line);
     let digits = match (&person.landline, own, rng.u32(..1_000)) {
-        (_, _, 0..130) => return String::new(),
-        (_, _, 130..137) => one_of(rng, &DUMMY_PHONES).to_owned(),
-        (Some(shared), _, 137..400) => shared.clone(),
-        (_, Some(own), 137..155) => digit_slip(rng, own),
+        (_, _, draw) if draw < missing => return String::new(),
+        (_, _, draw) if draw < dummy => one_of(rng, &DUMMY_PHONES).to_owned(),
+        (Some(shared), _, draw) if draw < line => shared.clone(),
+        (_, Some(own), draw) if draw < slip => digit_slip(rng, own),
         (_, Some(own), _) => own.clone(),
         (_, None, _) => return String::new(),
     };
@@ -253,23 +294,24 @@ fn written_phone(rng: &mut Rng, hand: &Hand, person: &Person, known: f32) -> Str
     }
 }
 
-fn written_email(rng: &mut Rng, hand: &Hand, person: &Person) -> String {
+fn written_email(rng: &mut Rng, (hand, regime): (&Hand, &Regime), person: &Person) -> String {
     match &person.email {
-        Some(email) if chance(rng, hand.email_rate) => {
-            if chance(rng, 0.01) {
-                typo(rng, email)
-            } else {
-                email.clone()
-            }
+        Some(email) if chance(rng, hand.email_rate * regime.email) => {
+            if chance(rng, 0.01 * regime.slips) { typo(rng, email) } else { email.clone() }
         }
         _ => String::new(),
     }
 }
 
 /// Address line, city, state and postal code as written.
-fn written_address(rng: &mut Rng, hand: &Hand, places: &Places, home: &Home) -> [String; 4] {
+fn written_address(
+    rng: &mut Rng,
+    (hand, regime): (&Hand, &Regime),
+    places: &Places,
+    home: &Home,
+) -> [String; 4] {
     let city = places.city(home);
-    if chance(rng, 0.03) {
+    if chance(rng, 0.03 * regime.address_missing) {
         return [const { String::new() }; 4];
     }
     let mut line = match &home.delivery {
@@ -279,7 +321,7 @@ fn written_address(rng: &mut Rng, hand: &Hand, places: &Places, home: &Home) -> 
         Delivery::Box(number) => format!("PO BOX {number}"),
         Delivery::Shared(line) => (*line).to_owned(),
     };
-    if chance(rng, 0.025) {
+    if chance(rng, 0.025 * regime.slips) {
         line = typo(rng, &line);
     }
     let zip = match rng.u32(..1_000) {

@@ -90,8 +90,9 @@ impl Judge<'_> {
         let mut evidence = Evidence::NONE;
         for &a in sample(left) {
             for &b in sample(right) {
+                // A source free of duplicates holds a person once.
                 if self.blocks.is_some_and(|blocks| !blocks.may_link(a, b)) {
-                    continue;
+                    return false;
                 }
                 let (comparison, score) = self.population.judge_pair(a, b);
                 if !comparison.vetoes.is_empty() {

@@ -15,11 +15,12 @@ pub(crate) struct NormalizedSsn {
     pub(crate) last_four: String,
 }
 
-/// Letters and digits; national numbers of other countries keep their letters.
+/// Letters and digits; national numbers of other countries keep their letters. A number whose area
+/// was never assigned is none: see [`normalize_taxpayer_number`] for what it may be instead.
 pub(crate) fn normalize_ssn(told: &str) -> NormalizedSsn {
     let number: String = fold(told).chars().filter(char::is_ascii_alphanumeric).collect();
     let mut ssn = NormalizedSsn::default();
-    if placeholders::social_security(&number) {
+    if placeholders::social_security(&number) || has_taxpayer_area(&number) {
         return ssn;
     }
     if number.len() >= SSN_WHOLE_MIN {
@@ -29,6 +30,25 @@ pub(crate) fn normalize_ssn(told: &str) -> NormalizedSsn {
         ssn.last_four = number;
     }
     ssn
+}
+
+/// Nine digits from 900 on: no social security number was ever given out of these areas.
+fn has_taxpayer_area(number: &str) -> bool {
+    number.len() == 9 && number.starts_with('9') && number.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// An individual taxpayer number that stands where a social security number is asked for; empty for
+/// all else. The Internal Revenue Service gives out areas from 900 on in four ranges of groups.
+pub(crate) fn normalize_taxpayer_number(told: &str) -> String {
+    let number: String = fold(told).chars().filter(char::is_ascii_alphanumeric).collect();
+    let usable = is_taxpayer_number(&number) && !placeholders::social_security(&number);
+    if usable { namespaced("TAX", "", &number) } else { String::new() }
+}
+
+/// Whether a number, digits only, has the form of an individual taxpayer's.
+pub(crate) fn is_taxpayer_number(number: &str) -> bool {
+    let group = || number[3..5].parse::<u8>();
+    has_taxpayer_area(number) && matches!(group(), Ok(50..=65 | 70..=88 | 90..=92 | 94..=99))
 }
 
 /// A record number within its namespace, empty where there is none.
@@ -104,6 +124,28 @@ mod tests {
         assert_eq!(read("CF21927470OWMT"), ("CF21927470OWMT".into(), "OWMT".into()));
         assert_eq!(read("000-12-3456"), (String::new(), String::new()));
         assert_eq!(read("12"), (String::new(), String::new()));
+        // Never assigned: a taxpayer's number, or one made up.
+        assert_eq!(read("912-75-8812"), (String::new(), String::new()));
+        assert_eq!(read("999-12-3456"), (String::new(), String::new()));
+    }
+
+    #[test]
+    fn a_taxpayer_number_has_an_area_from_900_on_and_one_of_its_groups() {
+        for (told, read) in [
+            ("912-75-8812", "TAX|\u{1f}912758812"),
+            ("999-50-1234", "TAX|\u{1f}999501234"),
+            ("900-65-1234", "TAX|\u{1f}900651234"),
+            ("900-99-1234", "TAX|\u{1f}900991234"),
+            ("912-49-8812", ""),
+            ("912-66-8812", ""),
+            ("912-89-8812", ""),
+            ("912-93-8812", ""),
+            ("812-75-8812", ""),
+            ("999-99-9999", ""),
+            ("2195", ""),
+        ] {
+            assert_eq!(normalize_taxpayer_number(told), read, "{told}");
+        }
     }
 
     #[test]

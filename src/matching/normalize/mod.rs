@@ -5,16 +5,18 @@ mod contacts;
 mod dates;
 mod identifiers;
 mod names;
+mod newborns;
 mod placeholders;
 
 pub(crate) use addresses::{NormalizedPlace, normalize_place};
 pub(crate) use contacts::{normalize_email, normalize_phone};
 pub(crate) use dates::{BirthDate, parse_birth_date};
 pub(crate) use identifiers::{
-    NAMESPACE_END, NormalizedSsn, namespace_of, normalize_identifier, normalize_record_number,
-    normalize_ssn, normalize_subscriber,
+    NAMESPACE_END, NormalizedSsn, is_taxpayer_number, namespace_of, normalize_identifier,
+    normalize_record_number, normalize_ssn, normalize_subscriber, normalize_taxpayer_number,
 };
-pub(crate) use names::{Newborn, NormalizedName, SUFFIXES_VERSION, Suffix, normalize_name};
+pub(crate) use names::{NormalizedName, SUFFIXES_VERSION, Suffix, normalize_name};
+pub(crate) use newborns::Newborn;
 pub(crate) use placeholders::VERSION as PLACEHOLDERS_VERSION;
 
 use crate::domain::{Demographics, IdentifierKind, Name, NameUse, Sex};
@@ -96,6 +98,7 @@ impl NormalizedRecord {
                     if !ssn.last_four.is_empty() && !self.ssns.contains(&ssn) {
                         self.ssns.push(ssn);
                     }
+                    push_new(&mut self.identifiers, normalize_taxpayer_number(&identifier.value));
                 }
                 IdentifierKind::MedicalRecord => push_new(
                     &mut self.record_numbers,
@@ -105,6 +108,17 @@ impl NormalizedRecord {
             }
         }
         self.ssns.truncate(VALUES_MAX);
+        self.drop_policy_holders(told);
+    }
+
+    /// A member number that is the policy holder's, without a suffix of its own, names the family.
+    fn drop_policy_holders(&mut self, told: &Demographics) {
+        for identifier in told.identifiers.iter().take(4 * VALUES_MAX) {
+            let held = normalize_subscriber(identifier);
+            if let Some(number) = held.strip_prefix("SUBSCRIBER") {
+                self.identifiers.retain(|known| known.strip_prefix("MEMBER") != Some(number));
+            }
+        }
     }
 
     /// Normalizes one row of a flat file.
@@ -127,6 +141,7 @@ impl NormalizedRecord {
             emails: keep([normalize_email(row.email)].into_iter()),
             places: if place == NormalizedPlace::default() { Vec::new() } else { vec![place] },
             record_numbers: keep([normalize_record_number("", row.record_number)].into_iter()),
+            identifiers: keep([normalize_taxpayer_number(row.ssn)].into_iter()),
             ..Self::default()
         };
         record.infer_sex();
@@ -136,7 +151,8 @@ impl NormalizedRecord {
     /// A newborn's stand-in name often tells the sex where its own field does not.
     fn infer_sex(&mut self) {
         if self.sex == 0 {
-            self.sex = self.names.iter().map(|name| name.told_sex).find(|s| *s != 0).unwrap_or(0);
+            let told = self.names.iter().map(|name| name.newborn.sex());
+            self.sex = told.into_iter().find(|sex| *sex != 0).unwrap_or(0);
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::placeholders;
+use super::{newborns::Newborn, placeholders};
 
 /// At most this many parts of a surname are kept; no real one has more that matter.
 const FAMILY_PARTS_MAX: usize = 4;
@@ -33,29 +33,6 @@ impl Suffix {
     }
 }
 
-/// Whether a given name is a stand-in for a newborn's, and which of several it means.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Newborn(pub(crate) u8);
-
-impl Newborn {
-    pub(crate) const NO: Self = Self(0);
-    pub(crate) const UNNUMBERED: Self = Self(1);
-
-    /// A, B, C … of several born together.
-    const fn numbered(place: u8) -> Self {
-        Self(2 + place)
-    }
-
-    pub(crate) const fn is_one(self) -> bool {
-        self.0 > 0
-    }
-
-    /// Whether both are numbered, and differently: two babies.
-    pub(crate) const fn contradicts(self, other: Self) -> bool {
-        self.0 > 1 && other.0 > 1 && self.0 != other.0
-    }
-}
-
 /// One name, ready to compare.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct NormalizedName {
@@ -65,8 +42,6 @@ pub(crate) struct NormalizedName {
     pub(crate) family: Vec<String>,
     pub(crate) suffix: Suffix,
     pub(crate) newborn: Newborn,
-    /// The sex that a newborn's stand-in name tells (`M`, `F`, or 0).
-    pub(crate) told_sex: u8,
 }
 
 /// Normalizes one name given in parts.
@@ -86,7 +61,7 @@ pub(crate) fn normalize_name(
     }
     drop_titles(&mut given);
     let mut name = NormalizedName { suffix: found.unwrap_or_default(), ..Default::default() };
-    (name.newborn, name.told_sex) = newborn(&given);
+    name.newborn = Newborn::read(&given, &middle);
     if name.newborn.is_one() {
         given.clear();
     }
@@ -188,57 +163,6 @@ fn drop_titles(given: &mut Vec<String>) {
     }
 }
 
-/// Reads stand-ins such as BABYBOY, INFANT GIRL B, TWIN A, BOY OF MARIA.
-fn newborn(given: &[String]) -> (Newborn, u8) {
-    let mut told = false;
-    let mut place = None;
-    let mut sex = 0;
-    for token in given {
-        if matches!(token.as_str(), "OF" | "O") && told {
-            break;
-        }
-        let Some(part) = newborn_part(token, told) else { return (Newborn::NO, 0) };
-        told |= part.names_newborn;
-        place = place.or(part.place);
-        sex = if sex == 0 { part.sex } else { sex };
-    }
-    if !told {
-        return (Newborn::NO, 0);
-    }
-    (place.map_or(Newborn::UNNUMBERED, Newborn::numbered), sex)
-}
-
-struct NewbornPart {
-    names_newborn: bool,
-    place: Option<u8>,
-    sex: u8,
-}
-
-/// One token of a stand-in name, or `None` where it is a real name.
-fn newborn_part(token: &str, told: bool) -> Option<NewbornPart> {
-    let part = |names_newborn, place, sex| Some(NewbornPart { names_newborn, place, sex });
-    match token {
-        "A" | "1" if told => return part(false, Some(0), 0),
-        "B" | "2" if told => return part(false, Some(1), 0),
-        "C" | "3" if told => return part(false, Some(2), 0),
-        "MALE" | "M" if told => return part(false, None, b'M'),
-        "FEMALE" | "F" if told => return part(false, None, b'F'),
-        _ => {}
-    }
-    let (stem, place) = match token.as_bytes() {
-        [.., b'A'] => (&token[..token.len() - 1], Some(0)),
-        [.., b'B'] if token != "BB" && token != "NB" => (&token[..token.len() - 1], Some(1)),
-        _ => (token, None),
-    };
-    let sex = match stem {
-        "BABY" | "NEWBORN" | "INFANT" | "NB" | "TWIN" => 0,
-        "BABYBOY" | "BOY" | "BB" | "INFANTBOY" | "NEWBORNBOY" | "BBOY" | "BABYMALE" => b'M',
-        "BABYGIRL" | "GIRL" | "BG" | "INFANTGIRL" | "NEWBORNGIRL" | "BGIRL" | "BABYFEMALE" => b'F',
-        _ => return None,
-    };
-    part(true, place, sex)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -263,21 +187,5 @@ mod tests {
         assert_eq!((name.given.as_str(), name.family.len()), ("", 1));
         assert!(normalize_name(&["JOHN"], "", "DOE", "").family.is_empty());
         assert!(normalize_name(&["MARY"], "", "UNKNOWN", "").family.is_empty());
-    }
-
-    #[test]
-    fn newborns_are_told_apart() {
-        let read = |given: &str| {
-            let name = normalize_name(&[given], "", "LEE", "");
-            (name.newborn.0, name.told_sex, name.given.is_empty())
-        };
-        assert_eq!(read("BABYBOY"), (1, b'M', true));
-        assert_eq!(read("BABY GIRL A"), (2, b'F', true));
-        assert_eq!(read("BABYBOYB"), (3, b'M', true));
-        assert_eq!(read("TWIN B"), (3, 0, true));
-        assert_eq!(read("BOY OF MARIA"), (1, b'M', true));
-        assert_eq!(read("BABY JANE"), (0, 0, false));
-        assert!(Newborn(2).contradicts(Newborn(3)));
-        assert!(!Newborn(1).contradicts(Newborn(3)) && !Newborn(2).contradicts(Newborn(2)));
     }
 }

@@ -4,7 +4,9 @@ use crate::{
     domain::{Demographics, IdentifierKind, PartialDate},
     matching::{
         nicknames,
-        normalize::{NAMESPACE_END, NormalizedRecord, Suffix, normalize_subscriber},
+        normalize::{
+            NAMESPACE_END, NormalizedRecord, Suffix, is_taxpayer_number, normalize_subscriber,
+        },
         similarity::within_one_edit,
     },
 };
@@ -109,10 +111,7 @@ impl PolicyRecord {
 
     fn read_numbers(&mut self, told: &Demographics, normalized: &NormalizedRecord) {
         for ssn in &normalized.ssns {
-            // An area from 900 on is a taxpayer's number, never a social security number.
-            let itin = ssn.whole.len() == 9 && ssn.whole.starts_with('9');
-            let numbers = if itin { &mut self.itin_last4 } else { &mut self.ssn_last4 };
-            push_new(numbers, ssn.last_four.clone());
+            push_new(&mut self.ssn_last4, ssn.last_four.clone());
         }
         for identifier in &normalized.identifiers {
             let Some((namespace, value)) = identifier.split_once(NAMESPACE_END) else { continue };
@@ -121,7 +120,7 @@ impl PolicyRecord {
                 "MBI" if is_mbi(value) => self.mbis.push(identifier.clone()),
                 "MEMBER" => self.member_ids.push(identifier.clone()),
                 "PERSON" => self.namespace_ids.push(identifier.clone()),
-                "TAX" if value.len() == 9 && value.starts_with('9') => {
+                "TAX" if is_taxpayer_number(value) => {
                     push_new(&mut self.itin_last4, value[5..].to_owned());
                 }
                 _ => {}
