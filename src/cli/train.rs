@@ -31,6 +31,9 @@ pub struct TrainArgs {
     /// Column with the person a record is known to be of, empty where nobody knows.
     #[arg(long, value_name = "COLUMN")]
     labels: Option<String>,
+    /// What a wrong link of a kind of pairs costs, such as twin=20; near_twin multiplies twin.
+    #[arg(long, value_name = "KIND=TIMES", value_parser = parse_cost)]
+    cost: Vec<(String, f64)>,
     /// Version that the model shall bear; the day's date if not given.
     #[arg(long, value_name = "VERSION")]
     name: Option<String>,
@@ -41,10 +44,15 @@ pub struct TrainArgs {
 
 /// Runs the command.
 pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
-    let model = match load_model(args.model.as_deref()) {
+    let mut model = match load_model(args.model.as_deref()) {
         Ok(model) => model,
         Err(problem) => return Ok(refuse(&problem)),
     };
+    for (kind, times) in &args.cost {
+        if !model.set_cost(kind, *times) {
+            return Ok(refuse(&format!("--cost {kind}: no kind of kin; {KINDS}")));
+        }
+    }
     let mut batch = Batch::new(Arc::new(model));
     let reading = Reading { truth: args.labels.as_deref(), sources: args.link_only };
     let read = match read_files(&args.files, reading, |records| batch.extend(records)) {
@@ -64,6 +72,18 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     fs::write(&args.output, batch.model().to_json() + "\n")
         .with_context(|| format!("{} cannot be written", args.output.display()))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The kinds whose wrong links have a cost of their own.
+const KINDS: &str = "household, twin, junior_senior or near_twin";
+
+fn parse_cost(told: &str) -> Result<(String, f64), String> {
+    let (kind, times) =
+        told.split_once('=').ok_or("a kind, =, and how many times a missed link")?;
+    match times.parse::<f64>() {
+        Ok(times) if times.is_finite() && times > 0.0 => Ok((kind.to_owned(), times)),
+        _ => Err("not a positive number".to_owned()),
+    }
 }
 
 /// The model of a file, or where training starts without one; else one sentence on what is wrong.

@@ -69,7 +69,7 @@ async fn find(
     let mut disclosures = Vec::new();
     let mut matched = Vec::new();
     for one in found {
-        let unique = one.verdict.grade == MatchGrade::Certain && certain == 1;
+        let unique = one.verdict.firm && certain == 1;
         if query.only_certain && !unique {
             continue;
         }
@@ -86,9 +86,11 @@ async fn find(
     Ok((Closing::Disclosed(disclosures), matched))
 }
 
-/// Two persons that are both certain are neither: the caller must choose.
+/// Two persons that are both certain are neither: the caller must choose. So must they where it is
+/// certain enough for a link, which can be undone, but not for a release.
 fn grade(found: &PersonMatch, certain: usize) -> MatchGrade {
-    if found.verdict.grade == MatchGrade::Certain && certain > 1 {
+    let shown = found.verdict.firm && certain == 1;
+    if found.verdict.grade == MatchGrade::Certain && !shown {
         MatchGrade::Probable
     } else {
         found.verdict.grade

@@ -96,8 +96,10 @@ pub(crate) mod birth_date {
     pub(crate) const SAME: u8 = 7;
     pub(crate) const YEAR_AND_DEFAULT: u8 = 8;
     pub(crate) const WITHIN_A_YEAR: u8 = 9;
-    pub(crate) const PARTIAL_DIFFERS: u8 = 10;
-    pub(crate) const PARTIAL_AGREES: u8 = 11;
+    pub(crate) const FEW_DAYS: u8 = 10;
+    pub(crate) const GENERATION_APART: u8 = 11;
+    pub(crate) const PARTIAL_DIFFERS: u8 = 12;
+    pub(crate) const PARTIAL_AGREES: u8 = 13;
 }
 
 pub(crate) mod ssn {
@@ -243,6 +245,8 @@ impl Attribute {
                 "same",
                 "same year, one on 1 January",
                 "within a year",
+                "a few days apart",
+                "same month and day, a generation apart",
                 "partial, differs",
                 "partial, agrees",
             ],

@@ -27,6 +27,9 @@ pub struct PersonVerdict {
     pub best: Option<RecordNo>,
     /// Some pair is vetoed.
     pub contradicted: bool,
+    /// Certain, and by so much that records may be shown to whoever asks by demographics alone: one who is
+    /// not there often has a twin, a parent or a namesake who is.
+    pub firm: bool,
 }
 
 /// Collects the pairs between a record and a person, or between two persons.
@@ -71,7 +74,13 @@ impl Evidence {
     pub(crate) fn verdict(&self, model: &Model) -> PersonVerdict {
         if self.pairs == 0 {
             let grade = MatchGrade::CertainlyNot;
-            return PersonVerdict { bits: f32::MIN, grade, best: None, contradicted: false };
+            return PersonVerdict {
+                bits: f32::MIN,
+                grade,
+                best: None,
+                contradicted: false,
+                firm: false,
+            };
         }
         let mean = model.link_bits() + self.sum / self.pairs as f32;
         let bits = match (self.pairs, self.speaks_for()) {
@@ -80,9 +89,11 @@ impl Evidence {
             // Evidence that balances out speaks for nobody, so it must not reach the threshold.
             (_, false) => self.best_bits.min(mean).min(model.link_bits().next_down()),
         };
+        let grade = MatchGrade::of(model, bits, self.contradicted);
         PersonVerdict {
             bits,
-            grade: MatchGrade::of(model, bits, self.contradicted),
+            grade,
+            firm: grade == MatchGrade::Certain && bits >= model.release_bits(),
             best: self.best.map(RecordNo),
             contradicted: self.contradicted,
         }
@@ -118,6 +129,20 @@ mod tests {
         check(&[(90.0, false), (-9.0, true)], MatchGrade::Certain);
         check(&[(90.0, false), (-90.0, true)], MatchGrade::Probable);
         check(&[], MatchGrade::CertainlyNot);
+    }
+
+    #[test]
+    fn a_release_takes_more_than_a_link() {
+        let model = Model::default_model();
+        let firm = |bits| {
+            let mut evidence = Evidence::NONE;
+            evidence.add(model.link_bits(), Score { bits, kin: false }, Vetoes::NONE, 0);
+            let verdict = evidence.verdict(&model);
+            assert_eq!(verdict.grade, MatchGrade::Certain);
+            verdict.firm
+        };
+        assert!(!firm(model.link_bits()) && !firm(model.release_bits().next_down()));
+        assert!(firm(model.release_bits()));
     }
 
     #[test]

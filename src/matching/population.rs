@@ -290,7 +290,8 @@ impl Population {
         let weaker = if first.bits <= second.bits { first } else { second };
         let contradicted = first.contradicted || second.contradicted;
         let grade = MatchGrade::of(&self.model, weaker.bits, contradicted);
-        PersonVerdict { grade, contradicted, ..weaker }
+        let firm = weaker.firm && grade == MatchGrade::Certain;
+        PersonVerdict { grade, contradicted, firm, ..weaker }
     }
 
     /// Tells, attribute by attribute, how the verdict on a pair came about.

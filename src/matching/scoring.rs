@@ -165,9 +165,9 @@ fn bits_of(nats: f32) -> f32 {
     nats * std::f32::consts::LOG2_E
 }
 
-/// Other given names that one person's are often told as, and that twins often have.
+/// Given names that one person's are often mistyped as, and that twins often have.
 const fn is_near_name(level: u8) -> bool {
-    matches!(level, given::INITIAL | given::ONE_EDIT | given::NICKNAME | given::SIMILAR)
+    matches!(level, given::ONE_EDIT | given::SIMILAR)
 }
 
 /// ln(e^a + e^b)

@@ -82,7 +82,8 @@ impl Vetoes {
 
 pub(crate) fn find(pattern: Pattern, a: Side<'_>, b: Side<'_>) -> Vetoes {
     let mut vetoes = of_pattern(pattern);
-    let dates_allow = pattern.level(Attribute::BirthDate) != birth_date::DIFFERENT;
+    let date = pattern.level(Attribute::BirthDate);
+    let dates_allow = !matches!(date, birth_date::DIFFERENT | birth_date::GENERATION_APART);
     let two_babies = a.names().any(|x| b.names().any(|y| x.newborn.contradicts(y.newborn)));
     vetoes.add(Veto::NewbornConflict, dates_allow && two_babies);
     let (first, second) = (a.row.birth_order, b.row.birth_order);
@@ -100,7 +101,10 @@ fn of_pattern(pattern: Pattern) -> Vetoes {
         ssn::DIFFERENT | ssn::LAST_FOUR_DIFFERENT
     );
     let same_date = matches!(date, birth_date::SAME | birth_date::SAME_FREQUENT);
-    let other_date = matches!(date, birth_date::DIFFERENT | birth_date::PARTIAL_DIFFERS);
+    let other_date = matches!(
+        date,
+        birth_date::DIFFERENT | birth_date::GENERATION_APART | birth_date::PARTIAL_DIFFERS
+    );
     let other_given = given != MISSING && !given::agrees(given);
     let sexes_conflict = pattern.level(Attribute::Sex) == sex::GIVEN_DIFFERS + sex::CONFLICT;
     let suffixes_differ = pattern.level(Attribute::Suffix) == suffix::ONE_SIDED;
@@ -179,7 +183,9 @@ mod tests {
         ];
         check(&parent, &[Veto::ParentConflict]);
         check(&with(&parent, (GivenName, given::SAME + 2)), &[Veto::ParentConflict]);
-        check(&with(&parent, (BirthDate, birth_date::PARTIAL_DIFFERS)), &[Veto::ParentConflict]);
+        for date in [birth_date::PARTIAL_DIFFERS, birth_date::GENERATION_APART] {
+            check(&with(&parent, (BirthDate, date)), &[Veto::ParentConflict]);
+        }
         check(&with(&parent, (Suffix, suffix::CONFLICT)), &[Veto::SuffixConflict]);
         for other in [
             (SocialSecurity, ssn::SAME),

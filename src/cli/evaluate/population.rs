@@ -185,24 +185,29 @@ impl Pool {
             let satisfied = self.policy.judge(&asked, self.policy_record(no)).is_satisfied();
             candidates.push(Judged { case, decided: Verdicts::new(certain, satisfied) });
         }
-        let judged: Vec<(Verdicts<bool>, bool)> = subjects
+        let judged: Vec<JudgedPerson> = subjects
             .values()
             .map(|subject| {
                 let verdict = self.population.judge_person(&probe, &subject.records);
                 let records = subject.records.iter().map(|no| self.policy_record(*no));
                 let satisfied = self.policy.accepts_person(&asked, records);
                 let certain = verdict.grade == MatchGrade::Certain;
-                (Verdicts::new(certain, satisfied), subject.stranger)
+                JudgedPerson {
+                    decided: Verdicts::new(certain, satisfied),
+                    firm: verdict.firm,
+                    stranger: subject.stranger,
+                }
             })
             .collect();
-        let outcome = |matches: fn(&Verdicts<bool>) -> bool| {
-            let found = judged.iter().filter(|(decided, _)| matches(decided));
-            outcome_of(found.map(|(_, stranger)| *stranger), query.expected_match_ids.is_empty())
+        let outcome = |matches: fn(&JudgedPerson) -> bool, shown: fn(&JudgedPerson) -> bool| {
+            let found = judged.iter().filter(|person| matches(person));
+            let found = found.map(|person| (shown(person), person.stranger));
+            outcome_of(found, query.expected_match_ids.is_empty())
         };
         let released = Verdicts {
-            probabilistic: outcome(|decided| decided.probabilistic),
-            policy: outcome(|decided| decided.policy),
-            both: outcome(|decided| decided.both),
+            probabilistic: outcome(|person| person.decided.probabilistic, |person| person.firm),
+            policy: outcome(|person| person.decided.policy, |_| true),
+            both: outcome(|person| person.decided.both, |person| person.firm),
         };
         Ok(Answer { candidates, released })
     }
@@ -220,10 +225,20 @@ struct Subject {
     stranger: bool,
 }
 
-/// `strangers`: for each person that matches, whether it holds somebody else's record.
-fn outcome_of(mut strangers: impl Iterator<Item = bool> + Clone, absent: bool) -> Outcome {
-    match (Determination::of(strangers.clone().count()), strangers.next()) {
-        (Determination::Release, Some(false)) => Outcome::Right,
+/// A person among a query's candidates, judged.
+struct JudgedPerson {
+    decided: Verdicts<bool>,
+    /// Whether the weight suffices for a release, not for a link only.
+    firm: bool,
+    stranger: bool,
+}
+
+/// `found`: for each person that matches, whether that suffices for a release, and whether it holds
+/// somebody else's record.
+fn outcome_of(mut found: impl Iterator<Item = (bool, bool)> + Clone, absent: bool) -> Outcome {
+    match (Determination::of(found.clone().count()), found.next()) {
+        (Determination::Release, Some((false, _))) => Outcome::Withheld,
+        (Determination::Release, Some((true, false))) => Outcome::Right,
         (Determination::Release, _) => Outcome::Wrong { absent },
         (Determination::NoMatch, _) if absent => Outcome::RightNoMatch,
         (Determination::NoMatch, _) => Outcome::Missed,
@@ -323,10 +338,14 @@ mod tests {
 
     #[test]
     fn two_persons_that_match_are_both_withheld() {
-        assert!(matches!(outcome_of([false, true].into_iter(), false), Outcome::Withheld));
-        assert!(matches!(outcome_of([false, false, false].into_iter(), true), Outcome::Withheld));
-        assert!(matches!(outcome_of([true].into_iter(), true), Outcome::Wrong { absent: true }));
-        assert!(matches!(outcome_of([].into_iter(), false), Outcome::Missed));
+        let outcome = |found: &[(bool, bool)], absent| outcome_of(found.iter().copied(), absent);
+        let (right, wrong) = ((true, false), (true, true));
+        assert!(matches!(outcome(&[right, wrong], false), Outcome::Withheld));
+        assert!(matches!(outcome(&[right, right, right], true), Outcome::Withheld));
+        assert!(matches!(outcome(&[wrong], true), Outcome::Wrong { absent: true }));
+        assert!(matches!(outcome(&[(false, true)], true), Outcome::Withheld));
+        assert!(matches!(outcome(&[right], false), Outcome::Right));
+        assert!(matches!(outcome(&[], false), Outcome::Missed));
     }
 
     #[test]

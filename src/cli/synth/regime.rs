@@ -5,6 +5,12 @@
 pub(super) struct Regime {
     /// Typing errors in names, dates, numbers and addresses.
     pub(super) slips: f32,
+    /// Share of birth dates of which day, month or year is quite another.
+    pub(super) other_dates: f32,
+    /// Share of middle names told where another one is meant.
+    pub(super) other_middle: f32,
+    /// Share of people with a second e-mail address.
+    pub(super) second_email: f32,
     /// Pet names, initials and middle names for the given name.
     pub(super) other_forms: f32,
     /// How often a social security number is written down.
@@ -51,6 +57,9 @@ pub enum RegimeName {
 
 const USUAL: Regime = Regime {
     slips: 1.0,
+    other_dates: 0.0,
+    other_middle: 0.0,
+    second_email: 0.0,
     other_forms: 1.0,
     ssn: 1.0,
     email: 1.0,
@@ -74,6 +83,9 @@ impl RegimeName {
             Self::Usual => USUAL,
             Self::Careful => Regime {
                 slips: 0.3,
+                other_dates: 0.002,
+                other_middle: 0.01,
+                second_email: 0.1,
                 other_forms: 0.5,
                 ssn: 1.4,
                 email: 1.5,
@@ -86,6 +98,9 @@ impl RegimeName {
             },
             Self::Hurried => Regime {
                 slips: 2.5,
+                other_dates: 0.02,
+                other_middle: 0.04,
+                second_email: 0.2,
                 other_forms: 1.3,
                 ssn: 0.6,
                 email: 0.6,
@@ -98,6 +113,9 @@ impl RegimeName {
                 ..USUAL
             },
             Self::Sparse => Regime {
+                other_dates: 0.005,
+                other_middle: 0.02,
+                second_email: 0.1,
                 ssn: 0.0,
                 email: 0.2,
                 middle: 0.5,
@@ -106,6 +124,9 @@ impl RegimeName {
                 ..USUAL
             },
             Self::Families => Regime {
+                other_dates: 0.005,
+                other_middle: 0.02,
+                second_email: 0.2,
                 ssn: 0.5,
                 email: 1.4,
                 twins: 5.0,

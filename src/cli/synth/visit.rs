@@ -1,5 +1,6 @@
 use csv::StringRecord;
 use fastrand::Rng;
+use time::Duration;
 
 use crate::matching::nicknames;
 
@@ -153,6 +154,10 @@ fn written_name(
         suffix: if chance(rng, 0.4) { person.suffix.to_owned() } else { String::new() },
         family,
     };
+    let other_middle = regime.other_middle > 0.0 && !name.middle.is_empty();
+    if other_middle && chance(rng, regime.other_middle) {
+        name.middle = one_of(rng, &["ANN", "LEE", "MARIE", "JAMES", "R", "T", "LYNN", "J"]).into();
+    }
     if !name.suffix.is_empty() && chance(rng, 0.15) {
         // The suffix hides in the family name.
         name.family = format!("{} {}", name.family, std::mem::take(&mut name.suffix));
@@ -236,6 +241,14 @@ fn written_sex(rng: &mut Rng, sex: Sex) -> &'static str {
 fn written_birth(rng: &mut Rng, regime: &Regime, person: &Person) -> String {
     let (year, month, day) =
         (person.birth.year(), u8::from(person.birth.month()), person.birth.day());
+    if regime.other_dates > 0.0 && chance(rng, regime.other_dates) {
+        return match rng.u8(..4) {
+            0 => format!("{year:04}-{:02}-{day:02}", rng.u8(1..13)),
+            1 => format!("{year:04}-{month:02}-{:02}", rng.u8(1..29)),
+            2 => (person.birth + Duration::days(one_of(rng, &[-3, -2, -1, 1, 2, 3]))).to_string(),
+            _ => format!("{:04}-{month:02}-{day:02}", year + one_of(rng, &[-5, -3, -2, 2, 3, 5])),
+        };
+    }
     let draw = rng.u32(..10_000);
     // The usual 250 are spread over as many more, or fewer.
     let slips = regime.slipped(250);
@@ -297,6 +310,10 @@ fn written_phone(
 fn written_email(rng: &mut Rng, (hand, regime): (&Hand, &Regime), person: &Person) -> String {
     match &person.email {
         Some(email) if chance(rng, hand.email_rate * regime.email) => {
+            // The other address: nothing of the first is in it.
+            if regime.second_email > 0.0 && chance(rng, regime.second_email) {
+                return format!("{}@mail.org", person.number * 7_919 % 1_000_003);
+            }
             if chance(rng, 0.01 * regime.slips) { typo(rng, email) } else { email.clone() }
         }
         _ => String::new(),

@@ -8,6 +8,10 @@ use crate::matching::{
 
 /// 1 January, which systems fill in where only the year is known.
 const NEW_YEAR: u32 = 101;
+/// A day told wrong by so many: a birth around midnight, a date counted from another, a slip.
+const FEW_DAYS_MAX: u32 = 3;
+/// Whoever was born so many years apart on one day of the year is parent and child rather than a typing error.
+const GENERATION_YEARS_MIN: u32 = 14;
 
 pub(super) fn compare(terms: &TermWeights, a: BirthDate, b: BirthDate) -> Found {
     if !a.is_told() || !b.is_told() {
@@ -34,7 +38,12 @@ fn full_level(a: BirthDate, b: BirthDate) -> u8 {
         return level::ONE_DIGIT;
     }
     if a.month_and_day() == b.month_and_day() {
-        return level::MONTH_AND_DAY;
+        let apart = a.year().abs_diff(b.year());
+        let generation = apart >= GENERATION_YEARS_MIN;
+        return if generation { level::GENERATION_APART } else { level::MONTH_AND_DAY };
+    }
+    if a.days_apart(b).is_some_and(|days| days <= FEW_DAYS_MAX) {
+        return level::FEW_DAYS;
     }
     if !year {
         let apart = a.year().abs_diff(b.year());

@@ -21,6 +21,9 @@ use super::{
 const SHIPPED_FREQUENCY_RECORDS: f64 = 1_000.0;
 /// How many bits below the link threshold a pair is still worth a reviewer's time.
 const REVIEW_BAND_BITS: f32 = 5.0;
+/// Showing a stranger's record to whoever asks by demographics costs this many bits more than a link
+/// that a steward can undo.
+const RELEASE_BITS: f32 = 2.0;
 /// Missing a match costs this many bits more than linking two strangers: what is missed is not looked for again.
 const MISS_BITS: f32 = 1.0;
 
@@ -107,9 +110,29 @@ impl Model {
         -MISS_BITS
     }
 
+    /// From here on a person who is certain may be shown to whoever asks by demographics alone, in bits.
+    pub const fn release_bits(&self) -> f32 {
+        self.link_bits() + RELEASE_BITS
+    }
+
     /// From here on a pair is worth a review task, in bits.
     pub const fn review_bits(&self) -> f32 {
         self.link_bits() - REVIEW_BAND_BITS
+    }
+
+    /// Sets what a wrong link of a kind of kin costs, beside a missed one at 1; `false` for a name that
+    /// is none of `household`, `twin`, `junior_senior`, and `near_twin`, which multiplies `twin`.
+    pub fn set_cost(&mut self, kind: &str, times: f64) -> bool {
+        if kind == "near_twin" {
+            self.near_twin_cost = times;
+            return true;
+        }
+        let kin = Class::ALL.into_iter().filter(|class| class.is_family());
+        let found = kin.into_iter().find(|class| class.name() == kind);
+        if let Some(class) = found {
+            self.costs[class as usize] = times;
+        }
+        found.is_some()
     }
 
     pub(crate) fn shipped(&self, weight: f64) -> Shipped<'_> {

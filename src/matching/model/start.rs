@@ -81,8 +81,8 @@ fn strangers() -> Levels {
     levels[Attribute::FamilyName as usize][..8].copy_from_slice(&family);
     levels[Attribute::FamilyName as usize][8..16].copy_from_slice(&family);
     levels[Attribute::Suffix as usize][..4].copy_from_slice(&[0.001, 0.05, 0.001, 0.948]);
-    levels[Attribute::BirthDate as usize][..12].copy_from_slice(&[
-        0.95, 0.012, 0.003, 1e-3, 5e-4, 5e-5, 1e-9, 4e-5, 5e-5, 0.024, 0.985, 0.015,
+    levels[Attribute::BirthDate as usize][..14].copy_from_slice(&[
+        0.95, 0.012, 0.001, 1e-3, 5e-4, 5e-5, 1e-9, 4e-5, 5e-5, 0.024, 2e-4, 0.002, 0.985, 0.015,
     ]);
     levels[Attribute::SocialSecurity as usize][..6]
         .copy_from_slice(&[0.9999, 1e-4, 1e-7, 1e-4, 1e-9, 0.9999]);
@@ -139,7 +139,10 @@ const MATCH: &Table = &[
     (Attribute::Suffix, &[0.002, 0.05, 0.04, 0.9]),
     (
         Attribute::BirthDate,
-        &[0.005, 0.004, 0.006, 0.006, 0.02, 0.008, 0.02, 0.93, 0.004, 0.004, 0.03, 0.97],
+        &[
+            0.005, 0.004, 0.005, 0.004, 0.02, 0.008, 0.02, 0.93, 0.004, 0.004, 0.004, 0.001, 0.03,
+            0.97,
+        ],
     ),
     (Attribute::SocialSecurity, &[0.015, 0.005, 0.02, 0.95, 0.95, 0.03]),
     (
@@ -175,7 +178,10 @@ const HOUSEHOLD: &Table = &[
     (Attribute::Suffix, &[0.02, 0.1, 0.01, 0.87]),
     (
         Attribute::BirthDate,
-        &[0.9, 0.02, 0.001, 0.004, 0.003, 0.001, 0.001, 0.005, 0.002, 0.06, 0.97, 0.03],
+        &[
+            0.9, 0.02, 0.001, 0.004, 0.003, 0.001, 0.001, 0.005, 0.002, 0.06, 2e-4, 0.002, 0.97,
+            0.03,
+        ],
     ),
     (Attribute::SocialSecurity, &[0.98, 0.001, 0.005, 0.01, 0.01, 0.98]),
     (Attribute::Phone, KIN_PHONE),
@@ -201,7 +207,10 @@ const TWIN: &Table = &[
     ),
     (
         Attribute::BirthDate,
-        &[0.001, 0.001, 0.001, 0.002, 0.01, 0.005, 0.01, 0.97, 0.001, 0.001, 0.02, 0.98],
+        &[
+            0.001, 0.001, 0.001, 0.002, 0.01, 0.005, 0.01, 0.97, 0.001, 0.001, 0.002, 2e-4, 0.02,
+            0.98,
+        ],
     ),
     (Attribute::SocialSecurity, &[0.95, 0.01, 0.02, 0.02, 0.02, 0.98]),
     (
@@ -230,7 +239,10 @@ const JUNIOR_SENIOR: &Table = &[
     (Attribute::Suffix, &[0.2, 0.4, 0.02, 0.3]),
     (
         Attribute::BirthDate,
-        &[0.96, 0.01, 0.001, 0.002, 0.003, 0.001, 0.001, 0.001, 0.002, 0.02, 0.98, 0.02],
+        &[
+            0.96, 0.01, 0.001, 0.002, 0.003, 0.001, 0.001, 0.001, 0.002, 0.02, 2e-4, 0.003, 0.98,
+            0.02,
+        ],
     ),
     (Attribute::SocialSecurity, &[0.98, 0.001, 0.005, 0.01, 0.01, 0.98]),
     (Attribute::Phone, KIN_PHONE),

@@ -44,6 +44,22 @@ impl BirthDate {
         self.0 % 10_000
     }
 
+    /// How many days lie between two dates that can be; `None` where one cannot.
+    pub(crate) fn days_apart(self, other: Self) -> Option<u32> {
+        Some(self.day_number()?.abs_diff(other.day_number()?))
+    }
+
+    /// Days since the beginning of the common era, in the Gregorian calendar.
+    fn day_number(self) -> Option<u32> {
+        let (year, month, day) = (self.year(), self.month(), self.day());
+        if year == 0 || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+            return None;
+        }
+        // Years begin in March, so that the leap day is the last of its year.
+        let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+        Some(365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day)
+    }
+
     /// The eight digits, for edit distances.
     pub(crate) fn digits(self) -> [u8; 8] {
         let mut digits = [0; 8];
@@ -114,6 +130,11 @@ mod tests {
             assert_eq!(parse_birth_date(text), BirthDate(number), "{text}");
         }
         assert_eq!(BirthDate(19_840_305).digits(), [1, 9, 8, 4, 0, 3, 0, 5]);
+        let apart = |a, b| BirthDate(a).days_apart(BirthDate(b));
+        assert_eq!(apart(19_840_228, 19_840_301), Some(2));
+        assert_eq!(apart(19_831_231, 19_840_102), Some(2));
+        assert_eq!(apart(20_000_301, 20_000_228), Some(2));
+        assert_eq!(apart(19_841_301, 19_840_301), None);
         assert!(!BirthDate(19_840_300).is_full() && BirthDate(19_840_305).is_full());
     }
 }

@@ -20,7 +20,7 @@ impl Newborn {
                 break;
             }
             if !read.take(word) {
-                // What follows a word that nobody is called by is the mother's name.
+                // What follows words that nobody is called by is the mother's, or left of a real name.
                 if !read.is_no_name {
                     read = judys_girl(words);
                 }
@@ -68,19 +68,20 @@ impl Reading {
             return true;
         }
         let (word, before) = match word.as_bytes() {
-            [digit @ b'1'..=b'5', _, ..] => (&word[1..], Some(digit - b'1')),
+            [digit @ b'1'..=b'4', _, ..] => (&word[1..], Some(digit - b'1')),
             _ => (word, None),
         };
         let (stem, after) = match word.as_bytes() {
             // These end like a place and are none.
             _ if matches!(word, "BB" | "NB" | "BABYMALE" | "BABYFEMALE") => (word, None),
-            [.., letter @ b'A'..=b'E'] => (&word[..word.len() - 1], Some(letter - b'A')),
-            [.., digit @ b'1'..=b'5'] => (&word[..word.len() - 1], Some(digit - b'1')),
+            [.., letter @ b'A'..=b'D'] => (&word[..word.len() - 1], Some(letter - b'A')),
+            [.., digit @ b'1'..=b'4'] => (&word[..word.len() - 1], Some(digit - b'1')),
             _ => (word, None),
         };
         let Some(sex) = child(stem) else { return false };
+        // BABY, BOY and GIRL may each be a name; BABY GIRL is none.
+        self.is_no_name |= self.is_told || !matches!(stem, "BABY" | "TWIN" | "BOY" | "GIRL");
         self.is_told = true;
-        self.is_no_name |= !matches!(stem, "BABY" | "TWIN" | "BOY" | "GIRL");
         self.place = self.place.or(before).or(after);
         self.sex = if self.sex == 0 { sex } else { self.sex };
         true
@@ -89,10 +90,12 @@ impl Reading {
     /// A place or a sex after the stand-in itself.
     fn take_detail(&mut self, word: &str) -> bool {
         match word.as_bytes() {
-            [letter @ b'A'..=b'E'] => self.place = self.place.or(Some(letter - b'A')),
-            [digit @ b'1'..=b'5'] => self.place = self.place.or(Some(digit - b'1')),
+            [letter @ b'A'..=b'D'] => self.place = self.place.or(Some(letter - b'A')),
+            [digit @ b'1'..=b'4'] => self.place = self.place.or(Some(digit - b'1')),
             b"MALE" | b"M" => self.sex = b'M',
             b"FEMALE" | b"F" => self.sex = b'F',
+            // Some other initial.
+            [_] => {}
             _ => return false,
         }
         true
@@ -119,7 +122,7 @@ fn child(word: &str) -> Option<u8> {
 fn judys_girl<'a>(mut words: impl Iterator<Item = &'a str>) -> Reading {
     let mother = words.next().unwrap_or_default();
     let mut read = Reading::default();
-    if let [digit @ b'1'..=b'5', _, ..] = mother.as_bytes() {
+    if let [digit @ b'1'..=b'4', _, ..] = mother.as_bytes() {
         read.place = Some(digit - b'1');
     }
     let child = words.next().unwrap_or_default();
@@ -143,7 +146,10 @@ mod tests {
         for (given, place, sex) in [
             ("BABYBOY", 1, b'M'),
             ("BABY GIRL A", 2, b'F'),
-            ("BABY GIRL E", 6, b'F'),
+            ("BABY GIRL D", 5, b'F'),
+            ("BABY GIRL E", 1, b'F'),
+            ("BABY GIRL E DONNIE", 1, b'F'),
+            ("BABY BOY ANGELA", 1, b'M'),
             ("BABYBOYB", 3, b'M'),
             ("BABYGIRL2", 3, b'F'),
             ("BABYGIRL 2", 3, b'F'),
