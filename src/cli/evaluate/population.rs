@@ -237,12 +237,13 @@ struct JudgedPerson {
 /// somebody else's record.
 fn outcome_of(mut found: impl Iterator<Item = (bool, bool)> + Clone, absent: bool) -> Outcome {
     match (Determination::of(found.clone().count()), found.next()) {
-        (Determination::Release, Some((false, _))) => Outcome::Withheld,
         (Determination::Release, Some((true, false))) => Outcome::Right,
-        (Determination::Release, _) => Outcome::Wrong { absent },
+        (Determination::Release, Some((true, true))) => Outcome::Wrong { absent },
         (Determination::NoMatch, _) if absent => Outcome::RightNoMatch,
         (Determination::NoMatch, _) => Outcome::Missed,
-        (Determination::Escalate | Determination::Decline, _) => Outcome::Withheld,
+        (Determination::Release | Determination::Escalate | Determination::Decline, _) => {
+            Outcome::Withheld
+        }
     }
 }
 

@@ -171,27 +171,22 @@ fn written_name(
 fn given_form(rng: &mut Rng, regime: &Regime, person: &Person) -> String {
     let given = &person.given;
     let forms = |count| scaled(count, regime.other_forms);
-    let mut rest = rng.u32(..1_000);
-    // Whether the draw falls on the next so many of the thousand.
-    let mut falls_on = |count: u32| {
-        let falls = rest < count;
-        rest = rest.wrapping_sub(count);
-        falls
-    };
-    if falls_on(forms(45)) {
-        pet_name(rng, given)
-    } else if falls_on(forms(7)) {
-        given.get(..1).unwrap_or("").to_owned()
-    } else if falls_on(regime.slipped(20)) {
-        typo(rng, given)
-    } else if falls_on(forms(7)) && !person.middle.is_empty() {
-        person.middle.clone()
-    } else if falls_on(forms(7)) && !person.middle.is_empty() {
-        format!("{given} {}", person.middle)
-    } else if falls_on(forms(4)) {
-        format!("{given}{}", one_of(rng, &[" MR", ".", " -"]))
-    } else {
-        given.clone()
+    // How many of a thousand are told so; the others as they are.
+    let told = [forms(45), forms(7), regime.slipped(20), forms(7), forms(7), forms(4)];
+    let draw = rng.u32(..1_000);
+    let mut end = 0;
+    let told = told.iter().position(|count| {
+        end += count;
+        draw < end
+    });
+    match told {
+        Some(0) => pet_name(rng, given),
+        Some(1) => given.get(..1).unwrap_or("").to_owned(),
+        Some(2) => typo(rng, given),
+        Some(3) if !person.middle.is_empty() => person.middle.clone(),
+        Some(4) if !person.middle.is_empty() => format!("{given} {}", person.middle),
+        Some(5) => format!("{given}{}", one_of(rng, &[" MR", ".", " -"])),
+        _ => given.clone(),
     }
 }
 
