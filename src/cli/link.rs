@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     domain::EnterpriseId,
-    matching::{TrainingOptions, bulk::Batch},
+    matching::{Model, TrainingOptions, bulk::Batch},
 };
 
 /// Exit code for files that cannot be used.
@@ -55,6 +55,9 @@ pub struct LinkArgs {
     /// Link from this weight up instead of the model's threshold.
     #[arg(long, value_name = "BITS", allow_negative_numbers = true)]
     threshold: Option<f32>,
+    /// Link as the live index does: each record when it comes, in the files' order, by the model as it is.
+    #[arg(long, conflicts_with_all = ["train", "link_only", "threshold"])]
+    live: bool,
     /// Link across values of the `source` column only: each source is free of duplicates.
     #[arg(long)]
     link_only: bool,
@@ -64,7 +67,13 @@ pub struct LinkArgs {
 pub fn run(args: &LinkArgs) -> anyhow::Result<ExitCode> {
     let start = Instant::now();
     let mut seconds = Seconds::default();
-    let model = match super::train::load_model(args.model.as_deref()) {
+    // A feed has nothing to train on.
+    let model = if args.live && args.model.is_none() {
+        Ok(Model::default_model())
+    } else {
+        super::train::load_model(args.model.as_deref())
+    };
+    let model = match model {
         Ok(model) => model,
         Err(problem) => return Ok(refuse(&problem)),
     };
@@ -80,7 +89,7 @@ pub fn run(args: &LinkArgs) -> anyhow::Result<ExitCode> {
         batch.link_only(sources.clone());
     }
     seconds.block = timed(|| batch.block());
-    if args.train || args.model.is_none() {
+    if args.train || args.model.is_none() && !args.live {
         let options = training_options(&args.files, None)?;
         seconds.train = timed(|| batch.train(&options));
     }
@@ -89,7 +98,14 @@ pub fn run(args: &LinkArgs) -> anyhow::Result<ExitCode> {
     let edges = edges.context("pairs were compared")?;
     let link_bits = args.threshold.unwrap_or(batch.model().link_bits());
     let mut clusters = Vec::new();
-    seconds.cluster = timed(|| clusters = batch.cluster(&edges.edges, link_bits));
+    if args.live {
+        let model = batch.shared_model();
+        let start = Instant::now();
+        clusters = super::arrival::persons(&args.files, model)?;
+        seconds.cluster = start.elapsed().as_secs_f64();
+    } else {
+        seconds.cluster = timed(|| clusters = batch.cluster(&edges.edges, link_bits));
+    }
     write_links(&args.output, &read, &clusters)
         .with_context(|| format!("{} cannot be written", args.output.display()))?;
     seconds.total = start.elapsed().as_secs_f64();

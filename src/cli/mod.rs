@@ -1,5 +1,6 @@
 //! The commands of `tessera`, one file each: arguments, one call, and what is printed.
 
+mod arrival;
 pub mod audit;
 pub mod backup;
 pub mod certs;

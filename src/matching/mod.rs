@@ -7,6 +7,8 @@ pub mod bulk;
 mod columns;
 mod comparison;
 mod counts;
+#[cfg(test)]
+mod every_level;
 mod explain;
 mod grade;
 mod levels;

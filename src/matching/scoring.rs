@@ -5,7 +5,7 @@
 
 use super::{
     comparison::Comparison,
-    levels::{ATTRIBUTES, Attribute, LEVELS, MISSING, Pattern, given},
+    levels::{ATTRIBUTES, Attribute, LEVELS, MISSING, Pattern, given, number, ssn},
     model::{CLASSES, Class, Model},
     term_frequency::Collisions,
 };
@@ -34,8 +34,9 @@ pub(crate) struct Scorer {
     /// ln of the expected pairs of each class.
     ln_pairs: [f32; CLASSES],
     ln_cost: [f32; CLASSES],
-    /// Added for twins of nearly one name: nothing would ever show that their link is wrong.
-    ln_near_twin_cost: f32,
+    /// Added for twins by the level of their given names: of nearly one name, nothing would ever show that
+    /// their link is wrong.
+    ln_near_twin_cost: [f32; LEVELS],
 }
 
 impl Scorer {
@@ -84,12 +85,7 @@ impl Scorer {
             ln_pairs[k] = table.pairs.max(1e-9).ln() as f32;
             ln_cost[k] = if class.is_family() { model.costs[k].ln() as f32 } else { 0.0 };
         }
-        Self {
-            ln_probability,
-            ln_pairs,
-            ln_cost,
-            ln_near_twin_cost: model.near_twin_cost.ln() as f32,
-        }
+        Self { ln_probability, ln_pairs, ln_cost, ln_near_twin_cost: ln_near_twin_cost(model) }
     }
 
     /// ln of the expected number of pairs of each class that compare so.
@@ -145,8 +141,9 @@ impl Scorer {
         for (sum, cost) in expected.iter_mut().zip(self.ln_cost) {
             *sum += cost;
         }
-        if is_near_name(pattern.level(Attribute::GivenName)) {
-            expected[Class::Twin as usize] += self.ln_near_twin_cost;
+        let near = self.ln_near_twin_cost[usize::from(pattern.level(Attribute::GivenName))];
+        if near > 0.0 && !shares_own_number(pattern) {
+            expected[Class::Twin as usize] += near;
         }
         expected
     }
@@ -163,6 +160,30 @@ impl Score {
 
 fn bits_of(nats: f32) -> f32 {
     nats * std::f32::consts::LOG2_E
+}
+
+/// Whether a number agrees that each of two twins has for itself: then their link would show.
+fn shares_own_number(pattern: Pattern) -> bool {
+    matches!(pattern.level(Attribute::SocialSecurity), ssn::SAME | ssn::LAST_FOUR_SAME)
+        || pattern.level(Attribute::Identifier) == number::SAME
+        || pattern.level(Attribute::RecordNumber) == number::SAME
+}
+
+/// By level of the given names. However high the cost, a name nearly agreed on shall not speak more for
+/// twins than quite another one does.
+fn ln_near_twin_cost(model: &Model) -> [f32; LEVELS] {
+    let speaks_for_twins = |level: u8| {
+        let ln = |class: Class| {
+            model.classes[class as usize].at(Attribute::GivenName)[usize::from(level)]
+                .max(1e-12)
+                .ln()
+        };
+        ln(Class::Twin) - ln(Class::Match)
+    };
+    let room = |level| (speaks_for_twins(given::DIFFERENT) - speaks_for_twins(level)).max(0.0);
+    let cost = |level| model.near_twin_cost.ln().min(room(level)) as f32;
+    let by_level = |level| if is_near_name(level as u8) { cost(level as u8) } else { 0.0 };
+    std::array::from_fn(by_level)
 }
 
 /// Given names that one person's are often mistyped as, and that twins often have.

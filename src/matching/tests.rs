@@ -286,6 +286,11 @@ fn more_agreement_never_weighs_less() {
         let bits = rows.map(|row| judged(&BASE, &row).bits.0);
         assert!(bits[0] < bits[1] && bits[1] < bits[2], "{attribute}: {bits:?}");
     }
+    // Nor where no number tells twins apart, and their names nearly agree.
+    let bare = FlatRecord { middle: "", ssn: "", record_number: "", ..BASE };
+    let bits = ["Humphrey", "Rosalynd", "Rosalind"]
+        .map(|given| judged(&bare, &FlatRecord { given, ..bare }).bits.0);
+    assert!(bits[0] < bits[1] && bits[1] < bits[2], "{bits:?}");
     // Kin share surnames: a mistyped one may speak more for one person than the very same.
     for family in ["Quimbi", "Quimby"] {
         let bits = |family| judged(&BASE, &FlatRecord { family, ..BASE }).bits.0;

@@ -100,6 +100,11 @@ impl Batch {
         &self.population.model
     }
 
+    /// The model that judges, to be shared with another population.
+    pub fn shared_model(&self) -> Arc<Model> {
+        Arc::clone(&self.population.model)
+    }
+
     /// Compares all candidate pairs.
     pub fn compare(&self) -> Edges {
         let Some(blocks) = &self.blocks else {

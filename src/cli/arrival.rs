@@ -1,0 +1,175 @@
+//! Records of CSV files, registered one after another as a live feed would, in an index made for it.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::Context as _;
+
+use crate::{
+    app::SystemClock,
+    domain::{
+        Address, Demographics, Identifier, IdentifierKind, IdentifierUse, LocalId, MemberCode,
+        Name, PartialDate, RecordKey, Sex,
+    },
+    index::{Index, IndexLimits, Registration},
+    matching::Model,
+    storage::{Database, StorageSettings},
+};
+
+/// Records handed to the index at a time; each is decided by itself, in order.
+const BATCH_RECORDS: usize = 1_000;
+/// The namespace of the records' numbers.
+const SYSTEM: &str = "urn:tessera:line";
+
+type Row = HashMap<String, String>;
+
+/// Registers the records in the order of the files; for each record the number of its person's first
+/// record. The files were read before, so they are well formed.
+pub(super) fn persons(files: &[PathBuf], model: Arc<Model>) -> anyhow::Result<Vec<u32>> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(register(files, model))
+}
+
+async fn register(files: &[PathBuf], model: Arc<Model>) -> anyhow::Result<Vec<u32>> {
+    let home = tempfile::tempdir()?;
+    let db = Database::open(&StorageSettings::at(&home.path().join("index.db"))).await?;
+    let limits = IndexLimits::default();
+    let index = Index::open(db.clone(), model, limits, Arc::new(SystemClock)).await?;
+    let mut keys = Vec::new();
+    for file in files {
+        register_file(&index, file, &mut keys).await?;
+    }
+    let mut first = HashMap::new();
+    let mut persons = Vec::with_capacity(keys.len());
+    for (number, key) in (0..).zip(&keys) {
+        let person = index.person_of(key).context("every record was registered")?;
+        persons.push(*first.entry(person.id).or_insert(number));
+    }
+    index.close().await;
+    db.close().await;
+    Ok(persons)
+}
+
+async fn register_file(
+    index: &Index,
+    file: &Path,
+    keys: &mut Vec<RecordKey>,
+) -> anyhow::Result<()> {
+    let member = MemberCode::parse("link")?;
+    let mut batch = Vec::with_capacity(BATCH_RECORDS);
+    let mut rows = csv::Reader::from_path(file)?.into_deserialize::<Row>();
+    loop {
+        let row = rows.next().transpose()?;
+        let ends = row.is_none();
+        if let Some(row) = row {
+            let local_id = LocalId::parse(SYSTEM, &keys.len().to_string())?;
+            let record = RecordKey { member: member.clone(), local_id };
+            keys.push(record.clone());
+            batch.push(Registration {
+                record,
+                demographics: demographics(&row),
+                event_time: None,
+                source_message: None,
+                fed_by: "link".to_owned(),
+            });
+        }
+        if ends || batch.len() == BATCH_RECORDS {
+            for answer in index.register_many(std::mem::take(&mut batch)).await {
+                answer?;
+            }
+        }
+        if ends {
+            return Ok(());
+        }
+    }
+}
+
+/// What a row tells, as a feed would.
+fn demographics(row: &Row) -> Demographics {
+    let told = |column: &str| row.get(column).map(|value| value.trim()).unwrap_or_default();
+    let list = |column: &str| match told(column) {
+        "" => Vec::new(),
+        value => vec![value.to_owned()],
+    };
+    let identifier = |kind, column: &str| Identifier {
+        kind,
+        system: String::new(),
+        value: told(column).to_owned(),
+        identifier_use: IdentifierUse::Current,
+    };
+    let mut identifiers = vec![
+        identifier(IdentifierKind::SocialSecurity, "ssn"),
+        identifier(IdentifierKind::MedicalRecord, "mrn"),
+    ];
+    identifiers.retain(|identifier| !identifier.value.is_empty());
+    Demographics {
+        names: vec![Name {
+            family: told("family").to_owned(),
+            given: [list("given"), list("middle")].concat(),
+            suffixes: list("suffix"),
+            ..Name::default()
+        }],
+        birth_date: PartialDate::parse(told("birth_date")).ok(),
+        sex: match told("sex").bytes().next() {
+            Some(b'M' | b'm') => Some(Sex::Male),
+            Some(b'F' | b'f') => Some(Sex::Female),
+            _ => None,
+        },
+        addresses: vec![Address {
+            lines: list("address_line"),
+            city: told("city").to_owned(),
+            state: told("state").to_owned(),
+            postal_code: told("postal_code").to_owned(),
+            ..Address::default()
+        }],
+        phones: list("phone"),
+        emails: list("email"),
+        identifiers,
+        ..Demographics::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matching::NormalizedRecord;
+
+    #[test]
+    fn a_row_is_told_as_a_feed_tells_it() {
+        let row: Row = [
+            ("given", "Ann"),
+            ("middle", "Ruth"),
+            ("family", "Lee"),
+            ("suffix", ""),
+            ("sex", "F"),
+            ("birth_date", "1984-03-05"),
+            ("ssn", "871-27-2195"),
+            ("phone", "317-341-0388"),
+            ("address_line", "217 Forest St"),
+            ("city", "Salem"),
+            ("postal_code", "46210"),
+            ("mrn", "H1"),
+        ]
+        .map(|(column, value)| (column.to_owned(), value.to_owned()))
+        .into();
+        let flat = crate::matching::FlatRecord {
+            given: "Ann",
+            middle: "Ruth",
+            family: "Lee",
+            sex: "F",
+            birth_date: "1984-03-05",
+            ssn: "871-27-2195",
+            phone: "317-341-0388",
+            address_line: "217 Forest St",
+            city: "Salem",
+            postal_code: "46210",
+            record_number: "H1",
+            ..Default::default()
+        };
+        let told = NormalizedRecord::from_demographics(&demographics(&row));
+        assert_eq!(told, NormalizedRecord::from_flat(&flat));
+    }
+}
