@@ -127,11 +127,6 @@ impl Model {
         self.link_bits() + RELEASE_BITS
     }
 
-    /// From here on a person who is certain may be shown to whoever asks by demographics alone, in bits.
-    pub const fn release_bits(&self) -> f32 {
-        self.link_bits() + RELEASE_BITS
-    }
-
     /// From here on a pair is worth a review task, in bits.
     pub const fn review_bits(&self) -> f32 {
         self.link_bits() - REVIEW_BAND_BITS
