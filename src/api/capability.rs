@@ -62,18 +62,23 @@ fn searched(resource_type: &str) -> Value {
     let all = [("_id", "token"), ("_lastUpdated", "date")].into_iter().chain(own);
     let parameters: Vec<Value> =
         all.map(|(name, kind)| json!({ "name": name, "type": kind })).collect();
-    let includes = parameters_of(resource_type)
+    let includes: Vec<String> = parameters_of(resource_type)
         .filter(|known| known.kind.code() == "reference")
-        .map(|known| format!("{resource_type}:{}", known.name));
-    json!({
+        .map(|known| format!("{resource_type}:{}", known.name))
+        .collect();
+    let mut told = json!({
         "type": resource_type,
         "documentation": "Searched for one patient (patient, or patient.identifier), over all members.",
         "interaction": [{ "code": "read" }, { "code": "search-type" }],
         "versioning": "no-version",
-        "searchInclude": includes.collect::<Vec<String>>(),
         "searchRevInclude": REVERSE,
         "searchParam": parameters,
-    })
+    });
+    // FHIR knows no empty list.
+    if !includes.is_empty() {
+        told["searchInclude"] = includes.into();
+    }
+    told
 }
 
 fn patient(base_url: &str) -> Value {

@@ -35,7 +35,7 @@ pub(super) fn persons(files: &[PathBuf], model: Arc<Model>) -> anyhow::Result<Ve
 
 async fn register(files: &[PathBuf], model: Arc<Model>) -> anyhow::Result<Vec<u32>> {
     let home = tempfile::tempdir()?;
-    let db = Database::open(&StorageSettings::at(&home.path().join("index.db"))).await?;
+    let db = Database::open(&StorageSettings::at(home.path().join("index.db"))).await?;
     let limits = IndexLimits::default();
     let index = Index::open(db.clone(), model, limits, Arc::new(SystemClock)).await?;
     let mut keys = Vec::new();
