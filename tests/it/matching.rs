@@ -155,7 +155,8 @@ async fn a_question_that_tells_too_little_or_nothing_is_refused() {
 async fn only_a_single_match_is_the_most_likely_one_or_nobody() {
     let single = json!({"name": "onlySingleMatch", "valueBoolean": true});
     let world = everybody().await;
-    let found = find(&world.client("ed"), &parameters(&ruth(), &[single.clone()])).await;
+    let found =
+        find(&world.client("ed"), &parameters(&ruth(), std::slice::from_ref(&single))).await;
     assert_eq!((found.entries().len(), found.certain().len()), (1, 1), "{found:?}");
     let world = twins().await;
     let mut nameless = twin("", 1);
