@@ -96,6 +96,8 @@ pub(super) fn told(error: &PgDatabaseError) -> StorageError {
     match code {
         // Serialization failure, deadlock, lock not available, statement canceled.
         "40001" | "40P01" | "55P03" | "57014" => StorageError::Busy,
+        // A table, or the type of its rows, that somebody else made at the same moment.
+        "42P07" | "42710" => StorageError::Conflict,
         "25006" => StorageError::ReadOnly,
         "53100" => StorageError::DiskFull,
         "XX001" | "XX002" => StorageError::Corrupt(message),
