@@ -62,21 +62,26 @@ fn searched(resource_type: &str) -> Value {
     let all = [("_id", "token"), ("_lastUpdated", "date")].into_iter().chain(own);
     let parameters: Vec<Value> =
         all.map(|(name, kind)| json!({ "name": name, "type": kind })).collect();
-    let includes: Vec<String> = parameters_of(resource_type)
+    let includes = parameters_of(resource_type)
         .filter(|known| known.kind.code() == "reference")
-        .map(|known| format!("{resource_type}:{}", known.name))
-        .collect();
-    let mut told = json!({
+        .map(|known| format!("{resource_type}:{}", known.name));
+    let told = json!({
         "type": resource_type,
         "documentation": "Searched for one patient (patient, or patient.identifier), over all members.",
         "interaction": [{ "code": "read" }, { "code": "search-type" }],
         "versioning": "no-version",
-        "searchRevInclude": REVERSE,
         "searchParam": parameters,
     });
-    // FHIR knows no empty list.
-    if !includes.is_empty() {
-        told["searchInclude"] = includes.into();
+    with_includes(told, &includes.collect::<Vec<String>>(), &REVERSE)
+}
+
+/// Adds what may be included, where there is any: FHIR knows no empty list.
+fn with_includes(mut told: Value, include: &[impl serde::Serialize], reverse: &[&str]) -> Value {
+    if !include.is_empty() {
+        told["searchInclude"] = json!(include);
+    }
+    if !reverse.is_empty() {
+        told["searchRevInclude"] = json!(reverse);
     }
     told
 }
@@ -204,14 +209,13 @@ fn directory(kind: &str, parameters: &[(&str, &str)], include: &[&str], reverse:
     let parameters = common.iter().chain(parameters);
     let parameters: Vec<Value> =
         parameters.map(|(name, kind)| json!({ "name": name, "type": kind })).collect();
-    json!({
+    let told = json!({
         "type": kind,
         "interaction": [{ "code": "read" }, { "code": "search-type" }],
-        "searchInclude": include,
-        "searchRevInclude": reverse,
         "searchParam": parameters,
         "documentation": "The members of the exchange. An id with a dot is a member's own resource."
-    })
+    });
+    with_includes(told, include, reverse)
 }
 
 fn organization() -> Value {

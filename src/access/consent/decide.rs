@@ -86,6 +86,15 @@ enum Ruling {
 }
 
 fn say(directive: &ConsentDirective, request: &Request<'_>) -> Option<Say> {
+    let mut say = readable_say(directive, request)?;
+    // An exception that cannot be read permits nothing, and restricts no less than if it could be.
+    for unread in directive.exceptions.iter().filter(|one| one.never) {
+        limit(&mut say.restrictions, &[unread]);
+    }
+    Some(say)
+}
+
+fn readable_say(directive: &ConsentDirective, request: &Request<'_>) -> Option<Say> {
     let root = &directive.root;
     if !root.is_about(request) {
         return None;
@@ -106,7 +115,12 @@ fn say(directive: &ConsentDirective, request: &Request<'_>) -> Option<Say> {
         .filter(|deny| !permits.iter().any(|one| weight(one).outweighs(*deny)))
         .collect();
     if !denies.is_empty() {
-        let restrictions = Restrictions::default();
+        // Should a permit of another consent outweigh this, what it withholds stays withheld.
+        let unread = if applies { None } else { outside(root) };
+        let mut restrictions = unread.map(|say| say.restrictions).unwrap_or_default();
+        for labelled in exceptions().filter(|one| one.effect == Effect::Deny) {
+            withhold(&mut restrictions, &labelled.labels);
+        }
         return Some(Say { ruling: Ruling::Deny, weights: denies, restrictions });
     }
 
