@@ -88,7 +88,7 @@ pub enum NameUse {
     Usual,
     /// The formal, registered name.
     Official,
-    /// Used for now.
+    /// A temporary one.
     Temp,
     /// What friends say.
     Nickname,
