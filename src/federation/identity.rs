@@ -31,13 +31,12 @@ enum Opinion {
 
 impl IdentityJudge {
     /// By the model that links records.
-    pub fn new(model: Arc<Model>) -> Self {
+    pub fn new(mut model: Arc<Model>) -> Self {
         let review_bits = model.review_bits();
-        let mut model = Model::clone(&model);
         // Nobody is linked here. A name of one letter more at the member that fed it is a slip far
         // more often than a twin under the same identifier.
-        model.set_cost("near_twin", 1.0);
-        Self { pairs: PairJudge::new(Arc::new(model)), review_bits }
+        Arc::make_mut(&mut model).set_cost("near_twin", 1.0);
+        Self { pairs: PairJudge::new(model), review_bits }
     }
 
     /// Judges a returned Patient: first by what the member itself fed, of which nothing may
