@@ -1,10 +1,25 @@
 //! Request bodies, read within a bound.
 
-use actix_web::{error::PayloadError, web};
+use actix_web::{HttpRequest, error::PayloadError, web};
 use bytes::Bytes;
 
-use super::error::ApiError;
+use super::{
+    Gateway,
+    error::ApiError,
+    negotiate::{check_accept, check_content_type},
+};
 use crate::fhir::xml::InvalidXml;
+
+/// Reads the body of a request that brings FHIR and wants FHIR back.
+pub(super) async fn fhir(
+    gateway: &Gateway,
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> Result<Bytes, ApiError> {
+    check_accept(request)?;
+    check_content_type(request)?;
+    read(payload, gateway.settings.body_bytes_max).await
+}
 
 /// Reads a body of at most `bytes_max` bytes.
 pub(super) async fn read(payload: web::Payload, bytes_max: usize) -> Result<Bytes, ApiError> {

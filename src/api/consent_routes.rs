@@ -6,7 +6,6 @@ use super::{
     Gateway, body,
     caller::Caller,
     error::ApiError,
-    negotiate::{check_accept, check_content_type},
     render::fhir_json,
 };
 use crate::{access::Interaction, exchange::record_consent, fhir::check_nesting};
@@ -30,9 +29,7 @@ async fn record(
     id: &str,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    check_accept(request)?;
-    check_content_type(request)?;
-    let body = body::read(payload, gateway.settings.body_bytes_max).await?;
+    let body = body::fhir(gateway, request, payload).await?;
     check_nesting(&body)?;
     let call = caller.with_body(&body);
     let recorded = record_consent(&gateway.exchange, &call, id, &body).await?.into_inner();

@@ -1,7 +1,6 @@
 //! `Patient/{id}/$everything`, its pages, and reads by gateway id.
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
-use serde::Deserialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use uuid::Uuid;
 
@@ -9,7 +8,8 @@ use super::{
     Gateway, body,
     caller::Caller,
     error::ApiError,
-    negotiate::{check_accept, check_content_type},
+    negotiate::check_accept,
+    parameters::{Parameter, Parameters},
     patient_routes::enterprise_id,
     render::{fhir_json, instant},
     search_input::{COUNT_MAX, OFFSET, SNAPSHOT},
@@ -19,7 +19,7 @@ use crate::{
     access::Interaction,
     domain::{EnterpriseId, PartialDate},
     exchange::{EverythingQuery, RetrievedRecord, next_page, read_resource, retrieve_record},
-    fhir::{Issue, OperationOutcome, Resource},
+    fhir::{Issue, OperationOutcome},
 };
 
 /// Types that one query may name; FHIR R4 has 148.
@@ -59,10 +59,8 @@ pub(super) async fn post_everything(
     payload: web::Payload,
 ) -> HttpResponse {
     let answer = async {
-        check_accept(&request)?;
-        check_content_type(&request)?;
-        let body = body::read(payload, gateway.settings.body_bytes_max).await?;
-        let asked = Asked::from_parameters(&Resource::parse(&body)?)?;
+        let body = body::fhir(&gateway, &request, payload).await?;
+        let asked = Asked::from_parameters(&Parameters::parse(&body)?)?;
         retrieve(&gateway, &caller, enterprise_id(&id)?, asked).await
     };
     let answer = answer.await;
@@ -212,14 +210,10 @@ impl Asked {
         Ok(asked)
     }
 
-    fn from_parameters(resource: &Resource) -> Result<Self, ApiError> {
-        if resource.resource_type() != "Parameters" {
-            return Err(ApiError::invalid("resourceType", "must be Parameters"));
-        }
-        let told: Parameters = resource.read()?;
+    fn from_parameters(told: &Parameters) -> Result<Self, ApiError> {
         let mut asked = Self::default();
-        for parameter in told.parameter {
-            let value = parameter.value();
+        for parameter in &told.parameter {
+            let value = text_of(parameter);
             let value = value.ok_or(ApiError::invalid("Parameters.parameter", "has no value"))?;
             asked.take(&parameter.name, &value)?;
         }
@@ -258,29 +252,12 @@ fn date(place: &'static str, value: &str) -> Result<PartialDate, ApiError> {
     PartialDate::parse(value).map_err(|_| ApiError::invalid(place, "is not a date"))
 }
 
-#[derive(Deserialize)]
-struct Parameters {
-    #[serde(default)]
-    parameter: Vec<Parameter>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Parameter {
-    name: String,
-    value_code: Option<String>,
-    value_date: Option<String>,
-    value_instant: Option<String>,
-    value_integer: Option<i64>,
-}
-
-impl Parameter {
-    fn value(&self) -> Option<String> {
-        let text = self.value_code.as_ref().or(self.value_date.as_ref());
-        text.or(self.value_instant.as_ref())
-            .cloned()
-            .or_else(|| self.value_integer.map(|number| number.to_string()))
-    }
+/// The value of a parameter of `$everything`, as its URL tells it.
+fn text_of(told: &Parameter) -> Option<String> {
+    let text = told.value_code.as_ref().or(told.value_date.as_ref());
+    text.or(told.value_instant.as_ref())
+        .cloned()
+        .or_else(|| told.value_integer.map(|number| number.to_string()))
 }
 
 #[cfg(test)]
@@ -312,12 +289,12 @@ mod tests {
 
     #[test]
     fn parameters_may_come_as_a_resource() {
-        let resource = Resource::parse(
+        let told = Parameters::parse(
             br#"{"resourceType":"Parameters","parameter":[{"name":"_type","valueCode":"Goal"},
                 {"name":"start","valueDate":"2020-01-01"},{"name":"_count","valueInteger":5}]}"#,
         )
-        .expect("a resource");
-        let asked = Asked::from_parameters(&resource).expect("understood");
+        .expect("parameters");
+        let asked = Asked::from_parameters(&told).expect("understood");
         assert!(asked.query.types.contains("Goal") && asked.count == Some(5));
     }
 }

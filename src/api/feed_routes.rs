@@ -10,7 +10,7 @@ use super::{
     Gateway, body,
     caller::Caller,
     error::ApiError,
-    negotiate::{check_accept, check_content_type},
+    negotiate::check_accept,
     render::fhir_json,
 };
 use crate::{
@@ -44,10 +44,8 @@ async fn feed(
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    check_accept(request)?;
-    check_content_type(request)?;
+    let body = body::fhir(gateway, request, payload).await?;
     let identifiers = identifiers(request.query_string())?;
-    let body = body::read(payload, gateway.settings.body_bytes_max).await?;
     let patient = Resource::parse(&body)?;
     if patient.resource_type() != "Patient" {
         return Err(ApiError::invalid("resourceType", "must be Patient"));

@@ -9,7 +9,7 @@ use super::{
     caller::Caller,
     error::ApiError,
     negotiate::{check_accept, check_content_type, is_form},
-    parameters::{read_pairs, write},
+    parameters::{Parameters, write},
     patient_routes::enterprise_id,
     render::{fhir_json, instant},
 };
@@ -97,7 +97,7 @@ async fn asked(
             pairs.extend(form(&body));
         } else {
             check_content_type(request)?;
-            pairs.extend(read_pairs(&body)?);
+            pairs.extend(Parameters::parse(&body)?.into_pairs()?);
         }
     }
     Ok((caller.with_body(&body), pairs))

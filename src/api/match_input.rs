@@ -1,9 +1,11 @@
 //! The input of `Patient/$match`: a `Parameters` resource, or a bare `Patient` (IHE PDQm ITI-119).
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::error::ApiError;
+use super::{
+    error::ApiError,
+    parameters::{Parameter, Parameters},
+};
 use crate::fhir::Resource;
 
 /// What `$match` was asked.
@@ -13,22 +15,6 @@ pub(super) struct MatchInput {
     pub(super) only_certain: bool,
     pub(super) count: Option<usize>,
     pub(super) only_single: bool,
-}
-
-#[derive(Deserialize)]
-struct Parameters {
-    #[serde(default)]
-    parameter: Vec<Parameter>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Parameter {
-    name: String,
-    resource: Option<Box<RawValue>>,
-    value_boolean: Option<bool>,
-    value_integer: Option<i64>,
-    value_positive_int: Option<i64>,
 }
 
 impl MatchInput {
@@ -48,7 +34,7 @@ impl MatchInput {
     }
 
     fn from_parameters(resource: &Resource) -> Result<Self, ApiError> {
-        let parameters: Parameters = resource.read()?;
+        let parameters = Parameters::of(resource)?;
         let (mut patient, mut only_certain, mut count) = (None, false, None);
         let mut only_single = false;
         for parameter in parameters.parameter {

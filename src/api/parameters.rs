@@ -1,54 +1,81 @@
-//! `Parameters` resources: read as names and values, and written.
+//! `Parameters` resources: read by name and kind, or as names and values, and written.
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Value, json, value::RawValue};
 
 use super::error::ApiError;
 use crate::fhir::Resource;
 
-#[derive(Deserialize)]
-struct Parameters {
+/// The parameters of one call (FHIR R4 `Parameters`, flat): those kinds of values that some operation
+/// here takes.
+#[derive(Debug, Deserialize)]
+pub(super) struct Parameters {
     #[serde(default)]
-    parameter: Vec<Parameter>,
+    pub(super) parameter: Vec<Parameter>,
 }
 
-#[derive(Deserialize)]
+/// One of them, with the value in the element of its kind.
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Parameter {
-    name: String,
-    value_string: Option<String>,
-    value_uri: Option<String>,
-    value_code: Option<String>,
-    value_identifier: Option<Identifier>,
+pub(super) struct Parameter {
+    pub(super) name: String,
+    pub(super) value_string: Option<String>,
+    pub(super) value_uri: Option<String>,
+    pub(super) value_code: Option<String>,
+    pub(super) value_date: Option<String>,
+    pub(super) value_instant: Option<String>,
+    pub(super) value_boolean: Option<bool>,
+    pub(super) value_integer: Option<i64>,
+    pub(super) value_positive_int: Option<i64>,
+    pub(super) value_identifier: Option<Identifier>,
+    pub(super) value_reference: Option<Reference>,
+    pub(super) resource: Option<Box<RawValue>>,
 }
 
-#[derive(Deserialize)]
-struct Identifier {
+/// A FHIR `Identifier`, as far as an operation looks at it.
+#[derive(Debug, Deserialize)]
+pub(super) struct Identifier {
     #[serde(default)]
-    system: String,
+    pub(super) system: String,
     #[serde(default)]
-    value: String,
+    pub(super) value: String,
 }
 
-/// The parameters of an operation as names and values; an Identifier as `system|value`.
-pub(super) fn read_pairs(body: &[u8]) -> Result<Vec<(String, String)>, ApiError> {
-    let resource = Resource::parse(body)?;
-    if resource.resource_type() != "Parameters" {
-        return Err(ApiError::invalid("resourceType", "must be Parameters"));
+/// A FHIR `Reference`, as far as an operation looks at it.
+#[derive(Debug, Deserialize)]
+pub(super) struct Reference {
+    pub(super) reference: Option<String>,
+}
+
+impl Parameters {
+    /// Reads a body.
+    pub(super) fn parse(body: &[u8]) -> Result<Self, ApiError> {
+        Self::of(&Resource::parse(body)?)
     }
-    let told: Parameters = resource.read()?;
-    let pair = |parameter: Parameter| {
-        let identifier = parameter.value_identifier;
-        let identifier = identifier.map(|told| format!("{}|{}", told.system, told.value));
-        let texts = [parameter.value_string, parameter.value_uri, parameter.value_code, identifier];
-        let value = texts.into_iter().flatten().next();
-        let value = value.ok_or(ApiError::invalid(
-            "Parameters.parameter",
-            "needs a valueString, valueUri, valueCode or valueIdentifier",
-        ))?;
-        Ok((parameter.name, value))
-    };
-    told.parameter.into_iter().map(pair).collect()
+
+    /// Reads a resource that must be `Parameters`.
+    pub(super) fn of(resource: &Resource) -> Result<Self, ApiError> {
+        if resource.resource_type() != "Parameters" {
+            return Err(ApiError::invalid("resourceType", "must be Parameters"));
+        }
+        Ok(resource.read()?)
+    }
+
+    /// As names and values; an Identifier as `system|value`.
+    pub(super) fn into_pairs(self) -> Result<Vec<(String, String)>, ApiError> {
+        let pair = |one: Parameter| {
+            let identifier = one.value_identifier;
+            let identifier = identifier.map(|told| format!("{}|{}", told.system, told.value));
+            let texts = [one.value_string, one.value_uri, one.value_code, identifier];
+            let value = texts.into_iter().flatten().next();
+            let value = value.ok_or(ApiError::invalid(
+                "Parameters.parameter",
+                "needs a valueString, valueUri, valueCode or valueIdentifier",
+            ))?;
+            Ok((one.name, value))
+        };
+        self.parameter.into_iter().map(pair).collect()
+    }
 }
 
 /// A `Parameters` resource with these parameters, in order.
@@ -67,7 +94,8 @@ mod tests {
 
     #[test]
     fn names_and_values_are_read_in_order() {
-        let pairs = read_pairs(
+        let read = |body: &[u8]| Parameters::parse(body)?.into_pairs();
+        let pairs = read(
             br#"{"resourceType":"Parameters","parameter":[
             {"name":"sourceIdentifier","valueIdentifier":{"system":"urn:a","value":"1"}},
             {"name":"targetSystem","valueUri":"urn:b"}]}"#,
@@ -77,8 +105,8 @@ mod tests {
             pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(told, [("sourceIdentifier", "urn:a|1"), ("targetSystem", "urn:b")]);
         assert!(
-            read_pairs(br#"{"resourceType":"Parameters","parameter":[{"name":"x"}]}"#).is_err()
+            read(br#"{"resourceType":"Parameters","parameter":[{"name":"x"}]}"#).is_err()
         );
-        assert!(read_pairs(br#"{"resourceType":"Patient"}"#).is_err());
+        assert!(read(br#"{"resourceType":"Patient"}"#).is_err());
     }
 }

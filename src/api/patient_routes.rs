@@ -9,7 +9,7 @@ use super::{
     error::ApiError,
     everything_routes::get_by_gateway_id,
     match_input::MatchInput,
-    negotiate::{check_accept, check_content_type},
+    negotiate::check_accept,
     render::{fhir_json, instant},
     searchset::{Mode, Searchset},
 };
@@ -44,9 +44,7 @@ async fn find(
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    check_accept(request)?;
-    check_content_type(request)?;
-    let body = body::read(payload, gateway.settings.body_bytes_max).await?;
+    let body = body::fhir(gateway, request, payload).await?;
     let input = MatchInput::parse(&body)?;
     let call = caller.with_body(&body);
     let query = MatchQuery {

@@ -7,11 +7,11 @@ use super::{
     caller::Caller,
     error::ApiError,
     everything_routes::get_by_gateway_id,
-    negotiate::{check_accept, check_content_type},
+    negotiate::check_accept,
+    parameters::Parameters,
     render::{fhir_json, instant},
     review_render::{acted, evidence, state_codes, task},
     searchset::{Mode, Searchset},
-    steward_parameters::Parameters,
 };
 use crate::{
     access::Interaction,
@@ -210,10 +210,8 @@ pub(super) async fn post_decide(
     payload: web::Payload,
 ) -> HttpResponse {
     let answer = async {
-        check_accept(&request)?;
-        check_content_type(&request)?;
+        let body = body::fhir(&gateway, &request, payload).await?;
         let no = task_no(&id)?;
-        let body = body::read(payload, gateway.settings.body_bytes_max).await?;
         let told = Parameters::parse(&body)?;
         let verdict = match told.code("verdict")? {
             "same" => ReviewVerdict::Same,

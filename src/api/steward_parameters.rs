@@ -1,55 +1,15 @@
-//! `Parameters` of decisions, read by name and kind.
+//! What a decision is told in its `Parameters`.
 
-use serde::Deserialize;
-
-use super::error::ApiError;
-use crate::{
-    domain::{EnterpriseId, LocalId},
-    fhir::Resource,
+use super::{
+    error::ApiError,
+    parameters::{Parameter, Parameters},
 };
+use crate::domain::{EnterpriseId, LocalId};
 
 /// The longest reason that is kept, in characters.
 const REASON_CHARS_MAX: usize = 2_000;
 
-/// The parameters of one call (FHIR R4 `Parameters`, flat).
-#[derive(Debug, Deserialize)]
-pub(super) struct Parameters {
-    #[serde(default)]
-    parameter: Vec<Parameter>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Parameter {
-    name: String,
-    value_code: Option<String>,
-    value_string: Option<String>,
-    value_positive_int: Option<u64>,
-    value_integer: Option<u64>,
-    value_reference: Option<Reference>,
-    value_identifier: Option<Identifier>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Reference {
-    reference: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Identifier {
-    system: Option<String>,
-    value: Option<String>,
-}
-
 impl Parameters {
-    pub(super) fn parse(body: &[u8]) -> Result<Self, ApiError> {
-        let resource = Resource::parse(body)?;
-        if resource.resource_type() != "Parameters" {
-            return Err(ApiError::invalid("resourceType", "must be Parameters"));
-        }
-        Ok(resource.read()?)
-    }
-
     fn named<'a>(&'a self, name: &'static str) -> impl Iterator<Item = &'a Parameter> {
         self.parameter.iter().filter(move |parameter| parameter.name == name)
     }
@@ -84,7 +44,7 @@ impl Parameters {
     pub(super) fn number(&self, name: &'static str) -> Result<u64, ApiError> {
         let told = self.one(name)?;
         let told = told.value_positive_int.or(told.value_integer);
-        told.ok_or(ApiError::invalid(name, "needs a valuePositiveInt"))
+        told.and_then(|number| u64::try_from(number).ok()).ok_or(ApiError::invalid(name, "needs a valuePositiveInt"))
     }
 
     /// `name` as a reference to a Patient of the exchange.
@@ -101,8 +61,7 @@ impl Parameters {
         let wrong = || ApiError::invalid(name, "needs a valueIdentifier with system and value");
         let told = self.named(name).map(|told| {
             let told = told.value_identifier.as_ref().ok_or_else(wrong)?;
-            let part = |part: &Option<String>| part.clone().unwrap_or_default();
-            LocalId::parse(&part(&told.system), &part(&told.value)).map_err(|_| wrong())
+            LocalId::parse(&told.system, &told.value).map_err(|_| wrong())
         });
         let told: Vec<LocalId> = told.collect::<Result<_, _>>()?;
         if told.is_empty() { Err(ApiError::invalid(name, "is missing")) } else { Ok(told) }

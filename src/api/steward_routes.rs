@@ -6,11 +6,11 @@ use super::{
     Gateway, body,
     caller::Caller,
     error::ApiError,
-    negotiate::{check_accept, check_content_type},
+    negotiate::check_accept,
+    parameters::Parameters,
     patient_routes::enterprise_id,
     render::fhir_json,
     review_render::{acted, story, wrongly_shown},
-    steward_parameters::Parameters,
 };
 use crate::{
     access::Interaction,
@@ -77,9 +77,7 @@ async fn read(
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<(Parameters, bytes::Bytes), ApiError> {
-    check_accept(request)?;
-    check_content_type(request)?;
-    let body = body::read(payload, gateway.settings.body_bytes_max).await?;
+    let body = body::fhir(gateway, request, payload).await?;
     Ok((Parameters::parse(&body)?, body))
 }
 
