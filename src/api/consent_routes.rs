@@ -2,12 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, http::header, web};
 
-use super::{
-    Gateway, body,
-    caller::Caller,
-    error::ApiError,
-    render::fhir_json,
-};
+use super::{Gateway, body, caller::Caller, error::ApiError, render::fhir_json};
 use crate::{access::Interaction, exchange::record_consent, fhir::check_nesting};
 
 /// `PUT /fhir/Consent/{id}`: a consent under an id of the caller's choice, or its next version.

@@ -5,6 +5,7 @@ use actix_web::{HttpResponse, http::StatusCode};
 use super::render::fhir_json;
 use crate::{
     directory::DirectoryError,
+    domain::InvalidLocalId,
     exchange::ExchangeError,
     fhir::{InvalidResource, Issue, IssueSeverity, IssueType, OperationOutcome},
     fhir::{search::InvalidSearch, xml::InvalidXml},
@@ -22,6 +23,8 @@ pub(super) enum ApiError {
     UnknownId,
     /// Something in the request is wrong, by place and problem.
     Invalid { place: &'static str, problem: &'static str },
+    /// An identifier in the request cannot be one, by place.
+    BadIdentifier { place: &'static str, problem: InvalidLocalId },
     /// The search cannot be understood.
     BadSearch(InvalidSearch),
     /// The description of a member cannot be taken; says which key is wrong.
@@ -76,6 +79,10 @@ impl ApiError {
             Self::UnknownId => of_exchange(&ExchangeError::UnknownPatient),
             Self::Invalid { place, problem } => {
                 let issue = error(IssueType::Invalid, *problem).at(*place);
+                (StatusCode::BAD_REQUEST, vec![issue])
+            }
+            Self::BadIdentifier { place, problem } => {
+                let issue = error(IssueType::Value, problem.to_string()).at(*place);
                 (StatusCode::BAD_REQUEST, vec![issue])
             }
             Self::BadSearch(invalid) => {

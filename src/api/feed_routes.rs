@@ -7,11 +7,8 @@ use actix_web::{
 };
 
 use super::{
-    Gateway, body,
-    caller::Caller,
-    error::ApiError,
-    negotiate::check_accept,
-    render::fhir_json,
+    Gateway, body, caller::Caller, error::ApiError, identifier_routes::local_id,
+    negotiate::check_accept, render::fhir_json,
 };
 use crate::{
     access::Interaction,
@@ -115,17 +112,8 @@ fn identifiers(query: &str) -> Result<Vec<LocalId>, ApiError> {
         }
     }
     let told = told.ok_or(ApiError::invalid(PLACE, "is missing: identifier=system|value"))?;
-    let identifiers: Vec<LocalId> = told
-        .split(',')
-        .map(|token| {
-            let (system, value) = token
-                .split_once('|')
-                .ok_or(ApiError::invalid(PLACE, "needs both parts: system|value"))?;
-            LocalId::parse(system, value).map_err(|_| {
-                ApiError::invalid(PLACE, "needs a system and a value of bounded length")
-            })
-        })
-        .collect::<Result<_, _>>()?;
+    let identifiers: Vec<LocalId> =
+        told.split(',').map(|token| local_id(PLACE, token)).collect::<Result<_, _>>()?;
     if identifiers.len() > IDENTIFIERS_MAX {
         return Err(ApiError::invalid(PLACE, "names more than 10 identifiers"));
     }

@@ -17,8 +17,8 @@ use crate::{
     access::Interaction,
     domain::{EnterpriseId, LocalId},
     exchange::{
-        Call, CrossReference, CrossReferenceQuery, FoundRecord, LocatedRecords, SourceIdentifier,
-        Whom, cross_reference, locate_records,
+        Call, CrossReference, CrossReferenceQuery, FoundRecord, LocatedRecords, Referred,
+        SourceIdentifier, Whom, cross_reference, in_doubt_extension, locate_records,
     },
 };
 
@@ -139,27 +139,31 @@ fn source_identifier(token: &str, base: &str) -> Result<SourceIdentifier, ApiErr
     Ok(SourceIdentifier::Local(local_id("sourceIdentifier", token)?))
 }
 
-fn local_id(place: &'static str, token: &str) -> Result<LocalId, ApiError> {
+/// An identifier as `system|value`.
+pub(super) fn local_id(place: &'static str, token: &str) -> Result<LocalId, ApiError> {
     let (system, value) =
         token.split_once('|').ok_or(ApiError::invalid(place, "needs both parts: system|value"))?;
-    LocalId::parse(system, value)
-        .map_err(|_| ApiError::invalid(place, "needs a system and a value of bounded length"))
+    LocalId::parse(system, value).map_err(|problem| ApiError::BadIdentifier { place, problem })
 }
 
 fn pix_answer(found: &CrossReference) -> Value {
-    let identifier = |(id, member): &(LocalId, String)| {
-        json!({
-            "name": "targetIdentifier",
-            "valueIdentifier": {
-                "system": id.system(),
-                "value": id.value(),
-                "assigner": { "display": member },
-            },
-        })
+    let identifier = |one: &Referred| {
+        let mut identifier = json!({
+            "system": one.local_id.system(),
+            "value": one.local_id.value(),
+            "assigner": { "display": one.member_name },
+        });
+        if one.in_doubt {
+            identifier["extension"] = in_doubt_extension();
+        }
+        json!({ "name": "targetIdentifier", "valueIdentifier": identifier })
     };
     let id = found.person.map(|person| {
-        let reference = format!("Patient/{person}");
-        json!({ "name": "targetId", "valueReference": { "reference": reference } })
+        let mut reference = json!({ "reference": format!("Patient/{person}") });
+        if found.in_doubt {
+            reference["extension"] = in_doubt_extension();
+        }
+        json!({ "name": "targetId", "valueReference": reference })
     });
     write(found.identifiers.iter().map(identifier).chain(id).collect())
 }
@@ -187,6 +191,7 @@ fn parts(record: &FoundRecord) -> Value {
     }
     let identifier = json!({ "system": id.system(), "value": id.value() });
     parts.push(json!({ "name": "identifier", "valueIdentifier": identifier }));
+    parts.push(json!({ "name": "inDoubt", "valueBoolean": record.in_doubt }));
     parts.push(json!({ "name": "since", "valueInstant": instant(record.since) }));
     let origin = &record.origin;
     parts.push(json!({ "name": "lastTold", "valueInstant": instant(origin.told) }));

@@ -104,9 +104,7 @@ mod tests {
         let told: Vec<(&str, &str)> =
             pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(told, [("sourceIdentifier", "urn:a|1"), ("targetSystem", "urn:b")]);
-        assert!(
-            read(br#"{"resourceType":"Parameters","parameter":[{"name":"x"}]}"#).is_err()
-        );
+        assert!(read(br#"{"resourceType":"Parameters","parameter":[{"name":"x"}]}"#).is_err());
         assert!(read(br#"{"resourceType":"Patient"}"#).is_err());
     }
 }

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::error::ApiError;
 use crate::{
-    domain::{EnterpriseId, LocalId},
+    domain::{EnterpriseId, InvalidLocalId, LocalId},
     exchange::{RecordSearch, SoughtPatient},
     fhir::{
         Criteria, InvalidSearch, Issue, IssueSeverity, IssueType, Modifier, Reference,
@@ -166,8 +166,12 @@ fn sought(told: &SearchParameter, base_url: &str) -> Result<SoughtPatient, ApiEr
                     "needs both parts: system|value",
                 ));
             };
-            let local_id = LocalId::parse(system, code);
-            Ok(local_id.map_or(SoughtPatient::Nobody, SoughtPatient::Record))
+            match LocalId::parse(system, code) {
+                Err(problem @ InvalidLocalId::ControlCharacter) => {
+                    Err(ApiError::BadIdentifier { place: "patient.identifier", problem })
+                }
+                told => Ok(told.map_or(SoughtPatient::Nobody, SoughtPatient::Record)),
+            }
         }
         Some(_) => Err(unsupported().into()),
     }

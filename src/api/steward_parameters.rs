@@ -44,7 +44,8 @@ impl Parameters {
     pub(super) fn number(&self, name: &'static str) -> Result<u64, ApiError> {
         let told = self.one(name)?;
         let told = told.value_positive_int.or(told.value_integer);
-        told.and_then(|number| u64::try_from(number).ok()).ok_or(ApiError::invalid(name, "needs a valuePositiveInt"))
+        told.and_then(|number| u64::try_from(number).ok())
+            .ok_or(ApiError::invalid(name, "needs a valuePositiveInt"))
     }
 
     /// `name` as a reference to a Patient of the exchange.
@@ -61,7 +62,8 @@ impl Parameters {
         let wrong = || ApiError::invalid(name, "needs a valueIdentifier with system and value");
         let told = self.named(name).map(|told| {
             let told = told.value_identifier.as_ref().ok_or_else(wrong)?;
-            LocalId::parse(&told.system, &told.value).map_err(|_| wrong())
+            LocalId::parse(&told.system, &told.value)
+                .map_err(|problem| ApiError::BadIdentifier { place: name, problem })
         });
         let told: Vec<LocalId> = told.collect::<Result<_, _>>()?;
         if told.is_empty() { Err(ApiError::invalid(name, "is missing")) } else { Ok(told) }

@@ -69,6 +69,10 @@ impl LocalId {
         if system.len() > LOCAL_ID_BYTES_MAX || value.len() > LOCAL_ID_BYTES_MAX {
             return Err(InvalidLocalId::TooLong);
         }
+        // Nobody could type it, and PostgreSQL cannot keep U+0000.
+        if system.chars().chain(value.chars()).any(char::is_control) {
+            return Err(InvalidLocalId::ControlCharacter);
+        }
         Ok(Self { system: system.to_owned(), value: value.to_owned() })
     }
 
@@ -117,6 +121,9 @@ pub enum InvalidLocalId {
     /// Longer than 256 bytes.
     #[error("identifier is longer than {LOCAL_ID_BYTES_MAX} bytes")]
     TooLong,
+    /// A character that is none to be read, such as U+0000.
+    #[error("identifier holds a control character")]
+    ControlCharacter,
 }
 
 /// A member's short code, the first part of every gateway id: `[a-z0-9-]{1,20}`.
@@ -210,6 +217,12 @@ mod tests {
         assert_eq!(LocalId::parse("", "A1"), Err(InvalidLocalId::NoSystem));
         assert_eq!(LocalId::parse("urn:x", "  "), Err(InvalidLocalId::NoValue));
         assert_eq!(LocalId::parse("urn:x", &"9".repeat(257)), Err(InvalidLocalId::TooLong));
+        for (system, value) in
+            [("urn:x", "A\0"), ("urn:\0x", "A"), ("urn:x", "A\t1"), ("urn:x", "A\u{85}1")]
+        {
+            let told = LocalId::parse(system, value);
+            assert_eq!(told, Err(InvalidLocalId::ControlCharacter), "{value:?}");
+        }
     }
 
     #[test]

@@ -31,10 +31,22 @@ pub enum SourceIdentifier {
 
 /// A patient's other identifiers, as far as a permit lets them be seen.
 pub struct CrossReference {
-    /// Identifiers, and the member that each is from.
-    pub identifiers: Vec<(LocalId, String)>,
+    /// Identifiers.
+    pub identifiers: Vec<Referred>,
     /// The person's id in this exchange, where it is wanted and was not what was known.
     pub person: Option<EnterpriseId>,
+    /// Whether it is in doubt that what was known is this person's.
+    pub in_doubt: bool,
+}
+
+/// An identifier that one was led to.
+pub struct Referred {
+    /// The identifier.
+    pub local_id: LocalId,
+    /// What the member is called that it is from.
+    pub member_name: String,
+    /// Whether it may be another person's than whose identifier was known.
+    pub in_doubt: bool,
 }
 
 /// Finds the person behind an identifier, and the identifiers of its permitted records.
@@ -66,8 +78,8 @@ fn refer(exchange: &Exchange, call: &Call, query: &CrossReferenceQuery) -> Outco
     let (permit, source) = match &query.source {
         SourceIdentifier::Local(id) => {
             let found = permitted_record(exchange, call, id);
-            let (permit, _) = found.ok_or(ExchangeError::UnknownSourceIdentifier)?;
-            (permit, Some(id))
+            let (permit, record) = found.ok_or(ExchangeError::UnknownSourceIdentifier)?;
+            (permit, Some((id, record)))
         }
         SourceIdentifier::Person(id) => {
             let person = id.and_then(|id| exchange.index.person(id));
@@ -78,15 +90,22 @@ fn refer(exchange: &Exchange, call: &Call, query: &CrossReferenceQuery) -> Outco
     let all = query.target_systems.is_empty() && !query.target_exchange;
     let wanted = |record: &&RecordKey| {
         let system = record.local_id.system();
-        source != Some(&record.local_id)
+        source.as_ref().is_none_or(|(known, _)| **known != record.local_id)
             && (all || query.target_systems.iter().any(|one| one == system))
     };
-    let identifiers = permit.records().iter().filter(wanted).map(|record| {
-        let name = roster.member(&record.member).map_or(record.member.as_str(), |one| one.name());
-        (record.local_id.clone(), name.to_owned())
+    let doubted = exchange.index.doubted(&permit);
+    // If the record known may be somebody else's, so may everything that it leads to.
+    let in_doubt = source.as_ref().is_some_and(|(_, record)| doubted.contains(record));
+    let identifiers = permit.records().iter().filter(wanted).map(|record| Referred {
+        local_id: record.local_id.clone(),
+        member_name: roster
+            .member(&record.member)
+            .map_or(record.member.as_str(), |one| one.name())
+            .to_owned(),
+        in_doubt: in_doubt || doubted.contains(record),
     });
     let person = (source.is_some() && (all || query.target_exchange)).then(|| permit.person());
-    let reference = CrossReference { identifiers: identifiers.collect(), person };
+    let reference = CrossReference { identifiers: identifiers.collect(), person, in_doubt };
     Ok((Closing::Disclosed(vec![Disclosure::of(&permit)]), reference))
 }
 

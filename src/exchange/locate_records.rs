@@ -46,6 +46,8 @@ pub struct FoundRecord {
     pub since: OffsetDateTime,
     /// What last told of it.
     pub origin: Origin,
+    /// Whether it is in doubt that the record is this person's.
+    pub in_doubt: bool,
 }
 
 /// Locates the records of one person, as far as consent allows; records that it hides are not counted.
@@ -84,6 +86,7 @@ async fn locate(exchange: &Exchange, call: &Call, whom: &Whom) -> Outcome<Locate
             local_id: location.record.local_id,
             since: location.since,
             origin,
+            in_doubt: location.in_doubt,
         });
     }
     if records.is_empty() {

@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use crate::{
     access::FeedPermit,
     directory::Member,
-    domain::{LocalId, PartialDate, RecordKey},
+    domain::{InvalidLocalId, LocalId, PartialDate, RecordKey},
     hl7v2::{
         Authority, Condition, Fault, IdentityEffect, Location, Message, Part, PatientIdentifier,
         PatientReader, PatientSnapshot, Segment,
@@ -66,8 +66,12 @@ impl MessageReader<'_> {
         let mut records = Vec::new();
         for identifier in told.iter().filter(|told| told.names_a_patient()) {
             let Some(system) = self.own_system(identifier, place)? else { continue };
-            let record = LocalId::parse(system, &identifier.value).map_err(|_| {
-                Fault::error(Condition::DataType, "the identifier is too long").at(place)
+            let record = LocalId::parse(system, &identifier.value).map_err(|invalid| {
+                let text = match invalid {
+                    InvalidLocalId::ControlCharacter => "the identifier holds a control character",
+                    _ => "the identifier is too long",
+                };
+                Fault::error(Condition::DataType, text).at(place)
             })?;
             // Its systems are the member's own, so this can only be the permit's word.
             let Ok(record) = self.permit.record(record) else { continue };

@@ -52,7 +52,9 @@ use tokio::sync::Semaphore;
 pub use brief_record::{BriefedRecord, brief_record};
 pub use call::{Call, admit, reject};
 pub use change_identifier::change_identifier;
-pub use cross_reference::{CrossReference, CrossReferenceQuery, SourceIdentifier, cross_reference};
+pub use cross_reference::{
+    CrossReference, CrossReferenceQuery, Referred, SourceIdentifier, cross_reference,
+};
 pub use decide_review::{claim_review, decide_review, release_review};
 pub use error::ExchangeError;
 use error::rejected;
@@ -68,7 +70,7 @@ pub use merge_persons::merge_persons;
 pub use merge_records::merge_records;
 pub use message_reader::MessageReader;
 pub use messages_seen::MessagesSeen;
-pub use patient_view::PatientView;
+pub use patient_view::{PatientView, in_doubt_extension};
 pub use person_history::person_history;
 pub use read_document::{DocumentContent, read_document};
 pub use read_patient::read_patient;

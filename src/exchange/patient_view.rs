@@ -33,6 +33,12 @@ const IN_DOUBT_SYSTEM: &str = "urn:tessera:identity";
 /// Its code; a link in doubt has it as an extension.
 const IN_DOUBT_CODE: &str = "link-in-doubt";
 
+/// The extension of whatever leads to a record that may be somebody else's.
+pub fn in_doubt_extension() -> Value {
+    let url = format!("{IN_DOUBT_SYSTEM}:{IN_DOUBT_CODE}");
+    json!([{ "url": url, "valueBoolean": true }])
+}
+
 /// A source record and who keeps it.
 #[derive(Clone)]
 struct Source {
@@ -169,8 +175,7 @@ impl PatientView {
             let link = |source: &Source| {
                 let mut link = source.link();
                 if self.doubt.records.contains(&source.record) {
-                    let url = format!("{IN_DOUBT_SYSTEM}:{IN_DOUBT_CODE}");
-                    link["extension"] = json!([{ "url": url, "valueBoolean": true }]);
+                    link["extension"] = in_doubt_extension();
                 }
                 link
             };

@@ -120,6 +120,13 @@ impl Index {
         Ok(GoldenView::of(permit.person(), &self.locate(permit).await?))
     }
 
+    /// Those of the permitted records whose link to the person is in doubt: they may be somebody
+    /// else's.
+    pub fn doubted(&self, permit: &Permit) -> Vec<RecordKey> {
+        let located = self.located(permit).into_iter();
+        located.filter(|one| one.in_doubt).map(|one| one.record).collect()
+    }
+
     pub(super) fn located(&self, permit: &Permit) -> Vec<Located> {
         let state = self.shared.read();
         let registry = &state.registry;

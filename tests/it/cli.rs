@@ -68,11 +68,12 @@ async fn an_import_takes_good_lines_and_writes_down_the_bad_ones() {
         foreign,
         json!({"resourceType": "Observation"}).to_string(),
         line(2),
+        line(4).replace("anne-n4", "anne\\u0000n4"),
     ];
     let output = import(&stage, &lines);
     assert_eq!(output.status.code(), Some(1), "{}", err(&output));
     assert!(
-        out(&output).contains("2 created, 0 updated, 0 unchanged, 4 rejected"),
+        out(&output).contains("2 created, 0 updated, 0 unchanged, 5 rejected"),
         "{}",
         out(&output)
     );
@@ -85,6 +86,7 @@ async fn an_import_takes_good_lines_and_writes_down_the_bad_ones() {
         (3, "Patient.name"),
         (5, "no identifier of the member's own systems"),
         (6, "resourceType"),
+        (8, "Patient.identifier holds a control character"),
     ]) {
         assert!(row.starts_with(&format!("{number},")) && row.contains(reason), "{row}");
     }

@@ -131,7 +131,7 @@ async fn a_patient_that_breaks_the_rules_is_told_which() {
     let world = world().await;
     let other = r#"{"resourceType": "Practitioner", "id": "x"}"#;
     check(&world, other, 400, "invalid", "resourceType").await;
-    let checks: [(Change, &str, &str); 8] = [
+    let checks: [(Change, &str, &str); 9] = [
         (|told| told["birthDate"] = json!("1958-02-30"), "value", "Patient.birthDate"),
         (|told| told["birthDate"] = json!("14/03/1958"), "value", "Patient.birthDate"),
         (|told| told["gender"] = json!("f"), "value", "Patient.gender"),
@@ -143,6 +143,11 @@ async fn a_patient_that_breaks_the_rules_is_told_which() {
             "modifierExtension",
         ),
         (|told| told["identifier"] = json!([]), "invariant", "Patient.identifier"),
+        (
+            |told| told["identifier"][0]["value"] = json!("anne-\0ruth"),
+            "value",
+            "Patient.identifier",
+        ),
         (|told| told["active"] = json!(false), "not-supported", "the end of a local record"),
     ];
     for (change, code, words) in checks {
@@ -158,7 +163,9 @@ async fn a_feed_must_say_by_which_identifier() {
     for (path, code, words) in [
         ("Patient", "invalid", "identifier"),
         ("Patient?identifier=123", "invalid", "system|value"),
-        ("Patient?identifier=urn:x|", "invalid", "identifier"),
+        ("Patient?identifier=urn:x|", "value", "identifier"),
+        ("Patient?identifier=urn:x|A%00", "value", "control character"),
+        ("Patient?identifier=urn:x|A%091", "value", "control character"),
         (&*format!("{whole}&name=Ruth"), "not-supported", "only identifier"),
         (&*format!("{whole}&identifier=urn:x|1"), "invalid", "more than once"),
     ] {

@@ -102,6 +102,7 @@ async fn a_message_that_cannot_be_taken_says_why_and_does_nothing() {
         (with("PID|1||7^^^ANNE^AN||Calloway"), "AE", "PID^1^3", "101", "no identifier"),
         (with("PID|1||R1^^^OTHER^MR||Calloway"), "AE", "PID^1^3", "204", "assigning authority"),
         (with("PID|1||R1^^^&1.2.3&ISO||Calloway"), "AE", "PID^1^3", "204", "assigning authority"),
+        (with("PID|1||R\\X00\\1^^^ANNE^MR||Calloway"), "AE", "PID^1^3", "102", "control character"),
         (with("PID|1||R1||Calloway"), "AE", "PID^1^3", "204", "assigning authority"),
         (with("PID|1||R1^^^ANNE^MR"), "AE", "PID^1^5", "101", "no name"),
         (with("PID|1||R1^^^ANNE^MR||Calloway||19580230"), "AE", "PID^1^7", "102", "date of birth"),

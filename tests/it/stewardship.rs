@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     answers::Answer,
     people::{anne, anybody, county, lake, max, number_of, patient, ruth},
-    world::{Client, World},
+    world::{Client, World, record_numbers},
 };
 
 /// `Parameters`, from names and values.
@@ -70,6 +70,40 @@ async fn decide(steward: &Client, task: &Value, verdict: &str) -> Answer {
     steward.post(&path, &parameters(&[("verdict", "valueCode", json!(verdict)), because()])).await
 }
 
+/// The doubt about lake's record stands where identifiers and places are told, too.
+async fn check_identifiers_in_doubt(world: &World) {
+    let ed = world.client("ed");
+    let number = |member: &str| format!("{}|{member}-ruth", record_numbers(member));
+    let referred = |answer: &Answer| -> Vec<(String, bool)> {
+        let told = values(answer, "targetIdentifier").into_iter().chain(values(answer, "targetId"));
+        let each = told.map(|told| {
+            let value = told["value"].as_str().or(told["reference"].as_str()).expect("a text");
+            (value.to_owned(), told["extension"][0]["valueBoolean"] == true)
+        });
+        each.collect()
+    };
+    let pix = |member: &str| format!("Patient/$ihe-pix?sourceIdentifier={}", number(member));
+    let from_anne = referred(&ed.get(&pix("anne")).await);
+    let expected = [("county-ruth", false), ("lake-ruth", true)];
+    for ((value, in_doubt), expected) in from_anne.iter().zip(expected) {
+        assert_eq!((&**value, *in_doubt), expected);
+    }
+    assert!(!from_anne[2].1, "of the person itself there is no doubt: {from_anne:?}");
+    let from_lake = referred(&ed.get(&pix("lake")).await);
+    assert!(from_lake.len() == 3 && from_lake.iter().all(|(_, doubt)| *doubt), "{from_lake:?}");
+
+    let path = format!("Patient/$locate-records?identifier={}", number("county"));
+    let located = ed.get(&path).await;
+    let records = located.json()["parameter"].clone();
+    let records = records.as_array().expect("parameters").iter().skip(1);
+    let told = records.map(|one| {
+        [&named(&one["part"], "member"), &named(&one["part"], "inDoubt")]
+            .map(|told| told[0].clone())
+    });
+    let expected = [json!(["anne", false]), json!(["county", false]), json!(["lake", true])];
+    assert_eq!(told.map(|told| json!(told)).collect::<Vec<_>>(), expected);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_carry_a_doubt_until_a_steward_has_decided() {
     let (world, person) = ruth_in_doubt().await;
@@ -96,6 +130,8 @@ async fn answers_carry_a_doubt_until_a_steward_has_decided() {
         .filter(|link| link["extension"].is_array())
         .count();
     assert_eq!(doubted, 1, "one of three records is in doubt: {read:?}");
+
+    check_identifiers_in_doubt(&world).await;
 
     let task = only_task(&steward).await;
     assert_eq!(

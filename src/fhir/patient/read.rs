@@ -3,8 +3,8 @@ use serde::Deserialize;
 use super::{IDENTIFIER_TYPES, IDENTITY_IDENTIFIER_TYPES, MOTHERS_MAIDEN_NAME, US_MBI, US_SSN};
 use crate::{
     domain::{
-        Address, Demographics, Identifier, IdentifierKind, IdentifierUse, LocalId, Name, NameUse,
-        PartialDate, Sex,
+        Address, Demographics, Identifier, IdentifierKind, IdentifierUse, InvalidLocalId, LocalId,
+        Name, NameUse, PartialDate, Sex,
     },
     fhir::{InvalidResource, Resource},
 };
@@ -60,12 +60,12 @@ pub fn read_patient(resource: &Resource) -> Result<PatientReading, InvalidResour
         deceased: patient.deceased_boolean.or(patient.deceased_date_time.map(|_| true)),
         identity_unknown: false,
     };
-    let local_ids = patient.identifier.iter().filter_map(FhirIdentifier::local_id).collect();
+    let local_ids = local_ids(&patient.identifier, &mut faults);
     let replaced_by = patient
         .link
         .iter()
         .find(|link| link.kind == "replaced-by")
-        .and_then(|link| link.other.identifier.as_ref()?.local_id());
+        .and_then(|link| link.other.identifier.as_ref()?.local_id()?.ok());
     Ok(PatientReading {
         demographics,
         active: patient.active.unwrap_or(true),
@@ -73,6 +73,18 @@ pub fn read_patient(resource: &Resource) -> Result<PatientReading, InvalidResour
         replaced_by,
         faults,
     })
+}
+
+/// The identifiers with a system and a value. One that cannot be kept is a fault; one without either
+/// part, or longer than any that is looked for, is legal FHIR that names nobody.
+fn local_ids(told: &[FhirIdentifier], faults: &mut Vec<Fault>) -> Vec<LocalId> {
+    let read = told.iter().filter_map(FhirIdentifier::local_id);
+    let (good, bad): (Vec<_>, Vec<_>) = read.partition(Result::is_ok);
+    if bad.into_iter().any(|one| one == Err(InvalidLocalId::ControlCharacter)) {
+        let problem = "holds a control character";
+        faults.push(Fault { expression: "Patient.identifier", problem });
+    }
+    good.into_iter().flatten().collect()
 }
 
 fn birth_date(told: Option<&str>, faults: &mut Vec<Fault>) -> Option<PartialDate> {
@@ -171,8 +183,8 @@ fn kind(told: &FhirIdentifier, system: &str) -> IdentifierKind {
 }
 
 impl FhirIdentifier {
-    fn local_id(&self) -> Option<LocalId> {
-        LocalId::parse(self.system.as_deref()?, self.value.as_deref()?).ok()
+    fn local_id(&self) -> Option<Result<LocalId, InvalidLocalId>> {
+        Some(LocalId::parse(self.system.as_deref()?, self.value.as_deref()?))
     }
 }
 
