@@ -11,15 +11,20 @@ use serde_json::{Value, json};
 use super::{
     Gateway,
     caller::Caller,
+    error::ApiError,
+    identifier_routes::{asked, identified, single},
     negotiate::{check_accept, wants_text},
     patient_routes::enterprise_id,
     render::{fhir_json, instant},
 };
 use crate::{
     access::Interaction,
-    exchange::{BriefedRecord, brief_record, summarize_record},
+    exchange::{BriefedRecord, Call, Whom, brief_record, summarize_record},
     record::{Line, Section},
 };
+
+const IPS_PROFILES: &str = "http://hl7.org/fhir/uv/ips/StructureDefinition/";
+const SUMMARIES: [&str; 2] = ["Composition-uv-ips", "Bundle-uv-ips"];
 
 /// `GET` or `POST /fhir/Patient/{id}/$ed-brief`; it takes no parameters.
 pub(super) async fn ed_brief(
@@ -47,16 +52,54 @@ pub(super) async fn summary(
     caller: Caller,
     request: HttpRequest,
     id: web::Path<String>,
+    payload: web::Payload,
 ) -> HttpResponse {
     let answer = async {
-        check_accept(&request)?;
-        let id = enterprise_id(&id)?;
-        let base = &gateway.settings.base_url;
-        let document = summarize_record(&gateway.exchange, caller.call(), id, base).await?;
-        Ok(fhir_json(StatusCode::OK).body(document.into_inner()))
+        let (call, pairs) = asked(&gateway, &caller, &request, payload).await?;
+        summarize(&gateway, &call, &pairs, Whom::Person(enterprise_id(&id)?)).await
     };
     let answer = answer.await;
     caller.conclude(&gateway, Interaction::Summary, answer).await
+}
+
+/// `GET` or `POST /fhir/Patient/$summary`, which needs an `identifier`.
+pub(super) async fn summary_by_identifier(
+    gateway: web::Data<Gateway>,
+    caller: Caller,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> HttpResponse {
+    let answer = async {
+        let (call, pairs) = asked(&gateway, &caller, &request, payload).await?;
+        let whom = identified(&pairs)?;
+        summarize(&gateway, &call, &pairs, whom).await
+    };
+    let answer = answer.await;
+    caller.conclude(&gateway, Interaction::Summary, answer).await
+}
+
+async fn summarize(
+    gateway: &Gateway,
+    call: &Call,
+    pairs: &[(String, String)],
+    whom: Whom,
+) -> Result<HttpResponse, ApiError> {
+    check_profile(single(pairs, "profile")?)?;
+    let base = &gateway.settings.base_url;
+    let document = summarize_record(&gateway.exchange, call, whom, base).await?;
+    Ok(fhir_json(StatusCode::OK).body(document.into_inner()))
+}
+
+/// A summary by another guide, or another edition of this one, would not be what was asked for.
+fn check_profile(profile: Option<&str>) -> Result<(), ApiError> {
+    let Some(profile) = profile else { return Ok(()) };
+    let (canonical, version) = profile.split_once('|').unwrap_or((profile, ""));
+    let is_ips = canonical.strip_prefix(IPS_PROFILES).is_some_and(|name| SUMMARIES.contains(&name));
+    if is_ips && (version.is_empty() || version == "2" || version.starts_with("2.0")) {
+        Ok(())
+    } else {
+        Err(ApiError::NotSupported("summaries are by the IPS 2.0 alone (profile)"))
+    }
 }
 
 fn text(briefed: &BriefedRecord) -> HttpResponse {
@@ -107,4 +150,22 @@ fn line(line: &Line) -> Value {
         |reference| json!({ "name": "resource", "valueReference": { "reference": reference } }),
     ));
     json!({ "name": "line", "part": parts })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_by_another_guide_is_refused() {
+        let check = |told: &str| check_profile(Some(told)).is_ok();
+        assert!(check_profile(None).is_ok());
+        for name in SUMMARIES {
+            assert!(check(&format!("{IPS_PROFILES}{name}")));
+            assert!(check(&format!("{IPS_PROFILES}{name}|2.0.0")));
+            assert!(!check(&format!("{IPS_PROFILES}{name}|1.1.0")));
+        }
+        assert!(!check(&format!("{IPS_PROFILES}Patient-uv-ips")));
+        assert!(!check("http://hl7.org/fhir/StructureDefinition/Composition"));
+    }
 }

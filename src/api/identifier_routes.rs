@@ -51,12 +51,7 @@ pub(super) async fn locate_by_identifier(
 ) -> HttpResponse {
     let answer = async {
         let (call, pairs) = asked(&gateway, &caller, &request, payload).await?;
-        let mut told = pairs.into_iter().filter(|(name, _)| name == "identifier");
-        let (_, token) = told.next().ok_or(ApiError::invalid("identifier", "is missing"))?;
-        if told.next().is_some() {
-            return Err(ApiError::invalid("identifier", "given more than once"));
-        }
-        locate(&gateway, &call, Whom::Identified(local_id("identifier", &token)?)).await
+        locate(&gateway, &call, identified(&pairs)?).await
     };
     let answer = answer.await;
     caller.conclude(&gateway, Interaction::LocateRecords, answer).await
@@ -78,8 +73,28 @@ pub(super) async fn locate_of_patient(
     caller.conclude(&gateway, Interaction::LocateRecords, answer).await
 }
 
+/// The patient whom the one parameter `identifier` names.
+pub(super) fn identified(pairs: &[(String, String)]) -> Result<Whom, ApiError> {
+    let token =
+        single(pairs, "identifier")?.ok_or(ApiError::invalid("identifier", "is missing"))?;
+    Ok(Whom::Identified(local_id("identifier", token)?))
+}
+
+/// A parameter that may be given once.
+pub(super) fn single<'a>(
+    pairs: &'a [(String, String)],
+    name: &'static str,
+) -> Result<Option<&'a str>, ApiError> {
+    let mut told = pairs.iter().filter(|(told, _)| told == name).map(|(_, value)| &**value);
+    let value = told.next();
+    if told.next().is_some() {
+        return Err(ApiError::invalid(name, "given more than once"));
+    }
+    Ok(value)
+}
+
 /// The parameters of URL and body: a form, or a `Parameters` resource.
-async fn asked(
+pub(super) async fn asked(
     gateway: &Gateway,
     caller: &Caller,
     request: &HttpRequest,

@@ -94,6 +94,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
                     .route(web::post().to(patient_search_routes::post_search))
                     .default_service(web::to(method_not_allowed)),
             )
+            .service(operation("/Patient/$summary", brief_routes::summary_by_identifier))
             .service(operation("/Patient/$ihe-pix", identifier_routes::ihe_pix))
             .service(operation("/Patient/$locate-records", identifier_routes::locate_by_identifier))
             .service(operation(

@@ -12,17 +12,82 @@ struct Operation {
     affects_state: bool,
     title: &'static str,
     description: &'static str,
-    /// Name, type, and whether it may be told more than once.
-    takes: &'static [(&'static str, &'static str, bool)],
-    gives: &'static [(&'static str, &'static str, bool)],
+    takes: &'static [Parameter],
+    gives: &'static [Parameter],
 }
 
-const REASON: (&str, &str, bool) = ("reason", "string", false);
-const DECISION: [(&str, &str, bool); 4] = [
-    ("decision", "positiveInt", false),
-    ("task", "Reference", false),
-    ("patient", "Reference", true),
-    ("tasksRaised", "integer", false),
+/// A parameter, or a part of one.
+struct Parameter {
+    name: &'static str,
+    /// A FHIR type; none where it has parts.
+    kind: &'static str,
+    /// Whether it may be told more than once.
+    many: bool,
+    parts: &'static [Parameter],
+}
+
+const fn one(name: &'static str, kind: &'static str) -> Parameter {
+    Parameter { name, kind, many: false, parts: &[] }
+}
+
+const fn many(name: &'static str, kind: &'static str) -> Parameter {
+    Parameter { name, kind, many: true, parts: &[] }
+}
+
+const fn group(name: &'static str, many: bool, parts: &'static [Parameter]) -> Parameter {
+    Parameter { name, kind: "", many, parts }
+}
+
+const REASON: Parameter = one("reason", "string");
+const DECISION: [Parameter; 4] = [
+    one("decision", "positiveInt"),
+    one("task", "Reference"),
+    many("patient", "Reference"),
+    one("tasksRaised", "integer"),
+];
+const ATTRIBUTE: [Parameter; 5] = [
+    one("name", "string"),
+    one("level", "string"),
+    one("bits", "decimal"),
+    one("left", "string"),
+    one("right", "string"),
+];
+const COMPARISON: [Parameter; 6] = [
+    one("grade", "code"),
+    one("bits", "decimal"),
+    one("linkFrom", "decimal"),
+    one("model", "string"),
+    many("veto", "string"),
+    group("attribute", true, &ATTRIBUTE),
+];
+const RECORD: [Parameter; 5] = [
+    one("member", "code"),
+    one("identifier", "Identifier"),
+    one("told", "instant"),
+    one("demographics", "Patient"),
+    group("comparison", false, &COMPARISON),
+];
+const SIDE: [Parameter; 3] =
+    [one("patient", "Reference"), group("record", true, &RECORD), one("moreRecords", "integer")];
+const EVENT: [Parameter; 9] = [
+    one("decision", "positiveInt"),
+    one("recorded", "instant"),
+    one("kind", "code"),
+    one("text", "string"),
+    one("by", "string"),
+    one("held", "instant"),
+    one("record", "Identifier"),
+    one("reason", "string"),
+    one("undone", "boolean"),
+];
+const SHOWN: [Parameter; 7] = [
+    one("recorded", "instant"),
+    one("client", "string"),
+    one("organization", "string"),
+    one("interaction", "code"),
+    one("request", "string"),
+    one("auditRow", "positiveInt"),
+    one("purposeOfUse", "code"),
 ];
 
 const OPERATIONS: [Operation; 9] = [
@@ -35,10 +100,10 @@ const OPERATIONS: [Operation; 9] = [
         description: "Both sides of a review task with their demographics, each record compared with the one that the task is about, attribute by attribute.",
         takes: &[],
         gives: &[
-            ("task", "Task", false),
-            ("record", "", false),
-            ("person", "", false),
-            ("other", "", false),
+            one("task", "Task"),
+            group("record", false, &RECORD),
+            group("person", false, &SIDE),
+            group("other", false, &SIDE),
         ],
     },
     Operation {
@@ -68,7 +133,7 @@ const OPERATIONS: [Operation; 9] = [
         affects_state: true,
         title: "Answer a review task",
         description: "verdict is same, different or cannot-tell. Same merges the two persons, or keeps the link in doubt; different keeps them apart, or separates the record in doubt. Both hold against whatever is told later. A link that nobody can judge stays, and answers go on saying that it is in doubt.",
-        takes: &[("verdict", "code", false), REASON],
+        takes: &[one("verdict", "code"), REASON],
         gives: &DECISION,
     },
     Operation {
@@ -78,7 +143,7 @@ const OPERATIONS: [Operation; 9] = [
         affects_state: true,
         title: "Make two persons one",
         description: "The target's id stays and the source's leads to it. Holds against whatever is told later.",
-        takes: &[("source", "Reference", false), ("target", "Reference", false), REASON],
+        takes: &[one("source", "Reference"), one("target", "Reference"), REASON],
         gives: &DECISION,
     },
     Operation {
@@ -88,7 +153,7 @@ const OPERATIONS: [Operation; 9] = [
         affects_state: true,
         title: "Take records out of a person",
         description: "The records of these identifiers become a person of their own, with an id of its own, and stay apart from those that remain.",
-        takes: &[("record", "Identifier", true), REASON],
+        takes: &[many("record", "Identifier"), REASON],
         gives: &DECISION,
     },
     Operation {
@@ -98,7 +163,7 @@ const OPERATIONS: [Operation; 9] = [
         affects_state: true,
         title: "Take back what a steward decided",
         description: "Records, ids and tasks are as they were before the decision. Refused where what it changed has changed again since.",
-        takes: &[("decision", "positiveInt", false), REASON],
+        takes: &[one("decision", "positiveInt"), REASON],
         gives: &DECISION,
     },
     Operation {
@@ -110,9 +175,10 @@ const OPERATIONS: [Operation; 9] = [
         description: "Every record that came, changed or went, every decision and its reason, in order.",
         takes: &[],
         gives: &[
-            ("patient", "Reference", false),
-            ("formerId", "Reference", true),
-            ("event", "", true),
+            one("patient", "Reference"),
+            many("formerId", "Reference"),
+            one("beginningLeftOut", "boolean"),
+            group("event", true, &EVENT),
         ],
     },
     Operation {
@@ -122,8 +188,13 @@ const OPERATIONS: [Operation; 9] = [
         affects_state: false,
         title: "Who was shown a person that was two",
         description: "For a decision that took a person apart: every answer given about it from when its records were shown as one until they were separated, from the audit trail.",
-        takes: &[("decision", "positiveInt", false)],
-        gives: &[("period", "Period", false), ("patient", "Reference", true), ("shown", "", true)],
+        takes: &[one("decision", "positiveInt")],
+        gives: &[
+            one("period", "Period"),
+            many("patient", "Reference"),
+            group("shown", true, &SHOWN),
+            one("more", "boolean"),
+        ],
     },
 ];
 
@@ -133,22 +204,9 @@ impl Operation {
     }
 
     fn definition(&self, base_url: &str) -> Value {
-        let parameter = |usage: &'static str| {
-            move |(name, kind, many): &(&str, &str, bool)| {
-                let min = u8::from(usage == "in");
-                let max = if *many { "*" } else { "1" };
-                let mut told = json!({ "name": name, "use": usage, "min": min, "max": max });
-                if kind.is_empty() {
-                    // What has parts has no type; each answer shows them.
-                    told["part"] = json!([{ "name": "part", "use": usage, "min": 0, "max": "*" }]);
-                } else {
-                    told["type"] = json!(kind);
-                }
-                told
-            }
-        };
-        let mut parameters: Vec<Value> = self.takes.iter().map(parameter("in")).collect();
-        parameters.extend(self.gives.iter().map(parameter("out")));
+        let takes = self.takes.iter().map(|parameter| parameter.definition("in"));
+        let gives = self.gives.iter().map(|parameter| parameter.definition("out"));
+        let parameters: Vec<Value> = takes.chain(gives).collect();
         let name: String =
             self.id().split('-').map(|word| word[..1].to_uppercase() + &word[1..]).collect();
         json!({
@@ -168,6 +226,21 @@ impl Operation {
             "instance": self.on_instance,
             "parameter": parameters,
         })
+    }
+}
+
+impl Parameter {
+    fn definition(&self, usage: &str) -> Value {
+        // What comes in is needed; of what goes out, only what there is to tell.
+        let (min, max) = (u8::from(usage == "in"), if self.many { "*" } else { "1" });
+        let mut told = json!({ "name": self.name, "use": usage, "min": min, "max": max });
+        if self.parts.is_empty() {
+            told["type"] = json!(self.kind);
+        } else {
+            let parts: Vec<Value> = self.parts.iter().map(|part| part.definition(usage)).collect();
+            told["part"] = Value::Array(parts);
+        }
+        told
     }
 }
 

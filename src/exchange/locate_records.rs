@@ -10,7 +10,7 @@ use super::{
     read_patient::permit,
 };
 use crate::{
-    access::{Closing, Disclosure, Interaction, Released, Role},
+    access::{Closing, Disclosure, Interaction, Permit, Released, Role},
     domain::{EnterpriseId, LocalId, MemberCode},
     index::Origin,
 };
@@ -22,6 +22,15 @@ pub enum Whom {
     Person(EnterpriseId),
     /// The patient whom a member calls so.
     Identified(LocalId),
+}
+
+impl Whom {
+    pub(super) fn about(&self) -> About {
+        match self {
+            Self::Person(id) => About::patient(*id),
+            Self::Identified(_) => About::default(),
+        }
+    }
 }
 
 /// Where a person has records that a permit lets be seen.
@@ -56,24 +65,30 @@ pub async fn locate_records(
     call: &Call,
     whom: Whom,
 ) -> Result<Released<LocatedRecords>, ExchangeError> {
-    let about = match &whom {
-        Whom::Person(id) => About::patient(*id),
-        Whom::Identified(_) => About::default(),
-    };
-    let audit = call.open(exchange, Interaction::LocateRecords, about).await?;
+    let audit = call.open(exchange, Interaction::LocateRecords, whom.about()).await?;
     let outcome = locate(exchange, call, &whom).await;
     settle(audit, outcome).await
 }
 
-async fn locate(exchange: &Exchange, call: &Call, whom: &Whom) -> Outcome<LocatedRecords> {
-    let permit = match whom {
-        Whom::Person(id) => permit(exchange, call, *id)?,
+/// What may be seen of whom is meant. An identifier whose record consent hides is as unknown as one
+/// that nobody has.
+pub(super) fn permit_for(
+    exchange: &Exchange,
+    call: &Call,
+    whom: &Whom,
+) -> Result<Permit, ExchangeError> {
+    match whom {
+        Whom::Person(id) => permit(exchange, call, *id),
         Whom::Identified(id) => {
             call.requester()?.may(Role::Query)?;
             call.purpose()?;
-            permitted_record(exchange, call, id).ok_or(ExchangeError::UnknownPatient)?.0
+            Ok(permitted_record(exchange, call, id).ok_or(ExchangeError::UnknownPatient)?.0)
         }
-    };
+    }
+}
+
+async fn locate(exchange: &Exchange, call: &Call, whom: &Whom) -> Outcome<LocatedRecords> {
+    let permit = permit_for(exchange, call, whom)?;
     let roster = exchange.directory.roster();
     let mut records = Vec::new();
     for (location, origin) in exchange.index.origins(&permit).await? {

@@ -8,16 +8,17 @@ use uuid::Uuid;
 use super::{
     Call, EverythingQuery, Exchange, ExchangeError, Selection, Snapshot,
     call::{About, Outcome, settle},
+    cross_reference::permitted_record,
     gather::{ended, gather},
     read_patient::permit,
 };
 use crate::{
     access::{Closing, Disclosure, Interaction, OpenAudit, Released, Role},
-    domain::{EnterpriseId, LocalId, RecordKey},
+    domain::{EnterpriseId, LocalId},
     fhir::{
         Issue, IssueSeverity, IssueType, search_parameters::Parameter, subject::is_patient_data,
     },
-    record::{Include, Selecting},
+    record::{Include, Selected, Selecting},
 };
 
 /// Whose record is searched.
@@ -57,22 +58,21 @@ pub async fn search_record(
     call: &Call,
     search: RecordSearch,
 ) -> Result<Released<Option<FoundResources>>, ExchangeError> {
-    let person = person(exchange, &search.patient);
+    let person = person(exchange, call, &search.patient);
     let about = person.map_or_else(About::default, About::patient);
     let mut audit = call.open(exchange, Interaction::ResourceSearch, about).await?;
     let outcome = find(exchange, call, &mut audit, person, search.selecting).await;
     settle(audit, outcome).await
 }
 
-fn person(exchange: &Exchange, sought: &SoughtPatient) -> Option<EnterpriseId> {
+/// Whom the search is about. An identifier whose record consent hides is as unknown as one that
+/// nobody has: to answer for it would tell that the two belong together.
+fn person(exchange: &Exchange, call: &Call, sought: &SoughtPatient) -> Option<EnterpriseId> {
     match sought {
         SoughtPatient::Person(id) => Some(*id),
         SoughtPatient::Nobody => None,
         SoughtPatient::Record(local_id) => {
-            let roster = exchange.directory.roster();
-            let member = roster.owner_of(local_id.system())?.code().clone();
-            let key = RecordKey { member, local_id: local_id.clone() };
-            exchange.index.person_of(&key).map(|person| person.id)
+            permitted_record(exchange, call, local_id).map(|(permit, _)| permit.person())
         }
     }
 }
@@ -98,7 +98,7 @@ async fn find(
     let now = exchange.clock.now();
     let work = spawn_blocking(move || {
         let selected = snapshot.record.select(&selecting, now);
-        snapshot.statement.extend(left_out(&selecting.resource_type, selected.undated));
+        snapshot.statement.extend(left_out(&selecting.resource_type, &selected));
         snapshot.selection = Some(Selection { selecting, places: selected.places });
         snapshot
     });
@@ -111,6 +111,8 @@ async fn find(
 /// The types to ask for: the one searched, and those of the patient's that it is told with.
 fn types(selecting: &Selecting) -> BTreeSet<String> {
     let mut types = BTreeSet::from([selecting.resource_type.clone()]);
+    let chained = selecting.criteria.chained_types().filter(|kind| is_patient_data(kind));
+    types.extend(chained.map(str::to_owned));
     for include in &selecting.includes {
         let Include::Forward { parameter, target, .. } = include else { continue };
         let targets = parameter.iter().flat_map(Parameter::targets).copied();
@@ -120,12 +122,21 @@ fn types(selecting: &Selecting) -> BTreeSet<String> {
     types
 }
 
-/// A criterion of date leaves out what tells no date: that is told, since it may be what is sought.
-fn left_out(resource_type: &str, undated: usize) -> Option<Issue> {
-    let text = format!(
-        "{undated} {resource_type} resources tell no date and so do not meet the dates asked for"
+/// What a criterion leaves out because nothing is told to hold against it: that is said, since it may
+/// be what is sought.
+fn left_out(resource_type: &str, selected: &Selected) -> Vec<Issue> {
+    let mut issues = Vec::new();
+    let mut say = |count: usize, why: &str| {
+        let text = format!("{count} {resource_type} resources {why}");
+        let issue = || Issue::new(IssueSeverity::Warning, IssueType::Incomplete, text);
+        issues.extend((count > 0).then(issue));
+    };
+    say(selected.undated, "tell no date and so do not meet the dates asked for");
+    say(
+        selected.unfollowed,
+        "refer to what no member sent, and so do not meet what is asked of it",
     );
-    (undated > 0).then(|| Issue::new(IssueSeverity::Warning, IssueType::Incomplete, text))
+    issues
 }
 
 /// Another page of what a search found.

@@ -6,13 +6,13 @@ use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 use super::{
-    Call, EverythingQuery, Exchange, ExchangeError,
-    call::{About, Outcome, settle},
+    Call, EverythingQuery, Exchange, ExchangeError, Whom,
+    call::{Outcome, settle},
     gather::{ended, gather},
+    locate_records::permit_for,
 };
 use crate::{
     access::{Closing, Disclosure, Interaction, OpenAudit, Released},
-    domain::EnterpriseId,
     record::{SummaryInput, summary},
 };
 
@@ -21,11 +21,11 @@ use crate::{
 pub async fn summarize_record(
     exchange: &Exchange,
     call: &Call,
-    id: EnterpriseId,
+    whom: Whom,
     base_url: &str,
 ) -> Result<Released<String>, ExchangeError> {
-    let mut audit = call.open(exchange, Interaction::Summary, About::patient(id)).await?;
-    let outcome = summarize(exchange, call, &mut audit, id, base_url).await;
+    let mut audit = call.open(exchange, Interaction::Summary, whom.about()).await?;
+    let outcome = summarize(exchange, call, &mut audit, &whom, base_url).await;
     settle(audit, outcome).await
 }
 
@@ -33,9 +33,10 @@ async fn summarize(
     exchange: &Exchange,
     call: &Call,
     audit: &mut OpenAudit,
-    id: EnterpriseId,
+    whom: &Whom,
     base_url: &str,
 ) -> Outcome<String> {
+    let id = permit_for(exchange, call, whom)?.person();
     let (permit, snapshot) = gather(exchange, call, audit, id, EverythingQuery::default()).await?;
     let (_, snapshot) = exchange.snapshots.keep(snapshot);
     let (snapshot, base_url) = (Arc::clone(&snapshot), base_url.to_owned());

@@ -32,10 +32,18 @@ enum Of {
 
 #[derive(Clone, Debug)]
 enum Test {
-    Token { any: Vec<Token<'static>>, negated: bool },
+    Token {
+        any: Vec<Token<'static>>,
+        negated: bool,
+    },
     Date(Vec<DateCriterion>),
-    Text { any: Vec<String>, how: TextTest },
+    Text {
+        any: Vec<String>,
+        how: TextTest,
+    },
     Reference(Vec<String>),
+    /// `author.family=…`: what is referred to meets the criterion for its type.
+    Chained(Vec<(&'static str, Criterion)>),
     Missing(bool),
 }
 
@@ -46,6 +54,9 @@ enum TextTest {
     Exact,
 }
 
+/// Finds what a reference leads to, where that is at hand.
+pub type Follow<'a> = &'a dyn Fn(&str) -> Option<Resource>;
+
 /// How a resource stands to the criteria.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -53,6 +64,8 @@ pub enum Verdict {
     Meets,
     /// It meets all but those of date, and tells no such date.
     Undated,
+    /// It meets all but those on what it refers to, which is not at hand.
+    Unfollowed,
     /// It does not.
     Fails,
 }
@@ -75,17 +88,26 @@ impl Criteria {
         Ok((Self { all }, unknown))
     }
 
-    /// How a resource stands to them. `now` is for dates that are told as about so long ago.
-    pub fn verdict(&self, resource: &Resource, now: OffsetDateTime) -> Verdict {
+    /// How a resource stands to them. `now` is for dates that are told as about so long ago, `follow`
+    /// for criteria on what the resource refers to.
+    pub fn verdict(&self, resource: &Resource, now: OffsetDateTime, follow: Follow<'_>) -> Verdict {
         let mut verdict = Verdict::Meets;
         for criterion in &self.all {
-            match criterion.verdict(resource, now) {
+            match criterion.verdict(resource, now, follow) {
                 Verdict::Meets => {}
-                Verdict::Undated => verdict = Verdict::Undated,
                 Verdict::Fails => return Verdict::Fails,
+                unknown => verdict = unknown,
             }
         }
         verdict
+    }
+
+    /// The types that are referred to by what criteria are chained on.
+    pub fn chained_types(&self) -> impl Iterator<Item = &'static str> {
+        self.all.iter().flat_map(|criterion| match &criterion.test {
+            Test::Chained(any) => any.iter().map(|(kind, _)| *kind).collect(),
+            _ => Vec::new(),
+        })
     }
 }
 
@@ -107,12 +129,15 @@ impl Criterion {
             (_, ParameterKind::Token) => Test::token(told)?,
             (_, ParameterKind::Date) => Test::date(told)?,
             (_, ParameterKind::Text) => Test::text(told)?,
+            (_, ParameterKind::Reference { targets }) if told.chain().is_some() => {
+                Test::chained(told, targets)?
+            }
             (_, ParameterKind::Patient | ParameterKind::Reference { .. }) => Test::reference(told)?,
         };
         Ok(Some(Self { of, test }))
     }
 
-    fn verdict(&self, resource: &Resource, now: OffsetDateTime) -> Verdict {
+    fn verdict(&self, resource: &Resource, now: OffsetDateTime, follow: Follow<'_>) -> Verdict {
         let values = self.values(resource);
         let met = match &self.test {
             Test::Missing(missing) => values.is_empty() == *missing,
@@ -132,6 +157,7 @@ impl Criterion {
                 ReadValue::Reference(told) => any.iter().any(|sought| leads_to(told, sought)),
                 _ => false,
             }),
+            Test::Chained(any) => return chained(any, &values, resource, now, follow),
         };
         if met { Verdict::Meets } else { Verdict::Fails }
     }
@@ -191,6 +217,31 @@ impl Test {
         Ok(Self::Text { any: any.collect(), how })
     }
 
+    /// `param.chained=…` or `param:Type.chained=…`, for those of the types that have such a parameter.
+    /// One step and no further, so that the work stays in proportion to the record.
+    fn chained(
+        told: &SearchParameter,
+        targets: &'static [&'static str],
+    ) -> Result<Self, InvalidSearch> {
+        let of_type = match told.modifier() {
+            None => None,
+            Some(Modifier::Type(kind)) => Some(&**kind),
+            Some(_) => return Err(unsupported(told)),
+        };
+        let (Some(chain), false) = (told.chain(), told.text().is_empty()) else {
+            return Err(unsupported(told));
+        };
+        let inner = SearchParameter::parse(chain.to_owned(), told.text().to_owned())?;
+        if inner.chain().is_some() {
+            return Err(unsupported(told));
+        }
+        let mut any = Vec::new();
+        for kind in targets.iter().filter(|kind| of_type.is_none_or(|told| told == **kind)) {
+            any.extend(Criterion::understand(kind, &inner)?.map(|criterion| (*kind, criterion)));
+        }
+        if any.is_empty() { Err(unsupported(told)) } else { Ok(Self::Chained(any)) }
+    }
+
     /// `id`, `Type/id`, a URL, or `param:Type=id`.
     fn reference(told: &SearchParameter) -> Result<Self, InvalidSearch> {
         let of_type = match (told.modifier(), told.chain()) {
@@ -224,6 +275,36 @@ impl TextTest {
     }
 }
 
+fn chained(
+    any: &[(&str, Criterion)],
+    values: &[ReadValue<'_>],
+    resource: &Resource,
+    now: OffsetDateTime,
+    follow: Follow<'_>,
+) -> Verdict {
+    let mut verdict = Verdict::Fails;
+    for value in values {
+        let ReadValue::Reference(told) = value else { continue };
+        let Some(target) = contained(resource, told).or_else(|| follow(told)) else {
+            verdict = Verdict::Unfollowed;
+            continue;
+        };
+        let mut asked = any.iter().filter(|(kind, _)| target.resource_type() == *kind);
+        if asked.any(|(_, one)| one.verdict(&target, now, follow) == Verdict::Meets) {
+            return Verdict::Meets;
+        }
+    }
+    verdict
+}
+
+/// What a reference within the resource leads to.
+fn contained(resource: &Resource, told: &str) -> Option<Resource> {
+    let id = told.strip_prefix('#')?;
+    let mut items = resource.head().field("contained")?.items();
+    let found = items.find(|item| item.text_of("id").as_deref() == Some(id))?;
+    Resource::parse(found.raw().as_bytes()).ok()
+}
+
 /// Whether a reference is the one that is looked for, which may be an id alone.
 fn leads_to(told: &str, sought: &str) -> bool {
     let parts = |text: &'_ str| match Reference::parse(text) {
@@ -254,13 +335,19 @@ mod tests {
         let (criteria, unknown) =
             Criteria::understand(resource.resource_type(), &query, |_| false).expect("understood");
         assert!(unknown.is_empty(), "{unknown:?}");
-        criteria.verdict(&resource, NOW)
+        criteria.verdict(&resource, NOW, &|told| {
+            (told == "Practitioner/anne.p1")
+                .then(|| Resource::parse(NURSE.as_bytes()).expect("one"))
+        })
     }
 
     fn check(json: &str, query: &str, met: bool) {
         let expected = if met { Verdict::Meets } else { Verdict::Fails };
         assert_eq!(verdict(json, query), expected, "{query}");
     }
+
+    const NURSE: &str = r#"{"resourceType":"Practitioner","id":"anne.p1",
+        "name":[{"family":"Strand","given":["Mia"]}]}"#;
 
     const OBSERVATION: &str = r#"{"resourceType":"Observation","id":"anne.o1","status":"final",
         "meta":{"lastUpdated":"2024-03-02T00:00:00Z"},
@@ -305,6 +392,30 @@ mod tests {
     }
 
     #[test]
+    fn a_criterion_may_be_met_by_what_is_referred_to() {
+        let document = |author: &str| {
+            format!(
+                r##"{{"resourceType":"DocumentReference","id":"1","author":[{author}],"contained":[
+                {{"resourceType":"Practitioner","id":"a","name":[{{"family":"Strand"}}]}},
+                {{"resourceType":"Organization","id":"b","name":"Strand"}}]}}"##
+            )
+        };
+        let by = |reference: &str| document(&format!(r#"{{"reference":"{reference}"}}"#));
+        for told in [by("Practitioner/anne.p1"), by("#a")] {
+            check(&told, "author.family=strand", true);
+            check(&told, "author:Practitioner.family:exact=Strand", true);
+            check(&told, "author.family=jones", false);
+        }
+        check(&by("Practitioner/anne.p1"), "author.given=mia&author.family=str", true);
+        check(&by("#b"), "author.family=strand", false);
+        assert_eq!(
+            verdict(&by("Practitioner/lake.p9"), "author.family=strand"),
+            Verdict::Unfollowed
+        );
+        check(&document(""), "author.family=strand", false);
+    }
+
+    #[test]
     fn codes_are_compared_in_one_spelling() {
         let condition = r#"{"resourceType":"Condition","id":"1","code":{"coding":[
             {"system":"http://hl7.org/fhir/sid/icd-10-cm","code":"E11.9"}]}}"#;
@@ -321,9 +432,17 @@ mod tests {
 
     #[test]
     fn a_modifier_that_is_not_known_is_refused_and_never_passed_over() {
-        for query in
-            ["code:above=1", "code:in=x", "status:text=a", "date:exact=2020", "encounter.date=2020"]
-        {
+        for query in [
+            "code:above=1",
+            "code:in=x",
+            "status:text=a",
+            "date:exact=2020",
+            "encounter.colour=2020",
+            "encounter:Patient.date=2020",
+            "code.x=1",
+            "encounter.date=",
+            "encounter.service-provider.name=x",
+        ] {
             let query = SearchQuery::parse(query).expect("a query");
             assert!(Criteria::understand("Observation", &query, |_| false).is_err(), "{query:?}");
         }

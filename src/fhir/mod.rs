@@ -20,7 +20,7 @@ pub mod subject;
 pub mod xml;
 
 pub use bundle::Bundle;
-pub use criteria::{Criteria, Verdict};
+pub use criteria::{Criteria, Follow, Verdict};
 pub use element::{Element, Head};
 pub use outcome::{Issue, IssueSeverity, IssueType, OperationOutcome};
 pub use reference::Reference;

@@ -103,7 +103,7 @@ pub struct SearchParameter {
 }
 
 impl SearchParameter {
-    fn parse(key: String, value: String) -> Result<Self, InvalidSearch> {
+    pub(super) fn parse(key: String, value: String) -> Result<Self, InvalidSearch> {
         let name_bytes = key.find([':', '.']).unwrap_or(key.len());
         let name = &key[..name_bytes];
         if !is_name(name) {

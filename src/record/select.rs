@@ -75,6 +75,8 @@ pub struct Selected {
     pub places: Vec<u32>,
     /// Facts that meet every criterion but those of date, and tell no such date.
     pub undated: usize,
+    /// Facts that meet every criterion but those on what they refer to, which is not in the record.
+    pub unfollowed: usize,
 }
 
 /// What goes with some matches.
@@ -95,22 +97,25 @@ impl MergedRecord {
         let mut selected = Selected::default();
         let mut keyed: Vec<(Vec<Key>, u32)> = Vec::new();
         let order = order_of(selecting);
+        let follow = |told: &str| self.follow(told);
         for tellings in self.tellings_of(&selecting.resource_type) {
-            let mut undated = false;
+            let mut open = None;
             let found = tellings.iter().find_map(|place| {
                 let original = self.originals().get(*place as usize)?;
                 // What was rewritten here is well formed.
                 let resource = Resource::parse(original.json.as_bytes()).ok()?;
-                match selecting.criteria.verdict(&resource, now) {
+                match selecting.criteria.verdict(&resource, now, &follow) {
                     Verdict::Meets => Some((keys(&order, original, &resource), *place)),
-                    Verdict::Undated => {
-                        undated = true;
+                    verdict => {
+                        open = open.or((verdict != Verdict::Fails).then_some(verdict));
                         None
                     }
-                    Verdict::Fails => None,
                 }
             });
-            selected.undated += usize::from(found.is_none() && undated);
+            if found.is_none() {
+                selected.undated += usize::from(open == Some(Verdict::Undated));
+                selected.unfollowed += usize::from(open == Some(Verdict::Unfollowed));
+            }
             keyed.extend(found);
         }
         keyed.sort();
@@ -166,6 +171,13 @@ impl MergedRecord {
         }
         included.originals = found.into_iter().collect();
         included
+    }
+
+    /// What a reference leads to in this record.
+    fn follow(&self, told: &str) -> Option<Resource> {
+        let Reference::Relative { resource_type, id } = Reference::parse(told) else { return None };
+        let place = self.place(resource_type, id)?;
+        Resource::parse(self.originals().get(place as usize)?.json.as_bytes()).ok()
     }
 
     /// What a resource refers to, as far as it was asked for.
