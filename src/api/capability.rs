@@ -65,13 +65,17 @@ fn searched(resource_type: &str) -> Value {
     let includes = parameters_of(resource_type)
         .filter(|known| known.kind.code() == "reference")
         .map(|known| format!("{resource_type}:{}", known.name));
-    let told = json!({
+    let mut told = json!({
         "type": resource_type,
         "documentation": "Searched for one patient (patient, or patient.identifier), over all members.",
         "interaction": [{ "code": "read" }, { "code": "search-type" }],
         "versioning": "no-version",
         "searchParam": parameters,
     });
+    if resource_type == "DocumentReference" {
+        let docref = "http://hl7.org/fhir/us/core/OperationDefinition/docref";
+        told["operation"] = json!([{ "name": "docref", "definition": docref }]);
+    }
     with_includes(told, &includes.collect::<Vec<String>>(), &REVERSE)
 }
 

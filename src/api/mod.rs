@@ -7,6 +7,7 @@ mod capability;
 mod consent_routes;
 mod definitions;
 mod directory_routes;
+mod docref_routes;
 mod document_routes;
 mod error;
 mod everything_routes;
@@ -121,6 +122,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
             )
             .service(operation("/Patient/{id}/$ed-brief", brief_routes::ed_brief))
             .service(operation("/Patient/{id}/$summary", brief_routes::summary))
+            .service(operation("/DocumentReference/$docref", docref_routes::docref))
             .service(
                 web::resource("/Binary/{id}")
                     .route(web::get().to(document_routes::get_binary))

@@ -19,17 +19,29 @@ pub(super) struct Parameters {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Parameter {
     pub(super) name: String,
+    pub(super) value_id: Option<String>,
     pub(super) value_string: Option<String>,
     pub(super) value_uri: Option<String>,
     pub(super) value_code: Option<String>,
+    pub(super) value_canonical: Option<String>,
     pub(super) value_date: Option<String>,
+    pub(super) value_date_time: Option<String>,
     pub(super) value_instant: Option<String>,
     pub(super) value_boolean: Option<bool>,
     pub(super) value_integer: Option<i64>,
     pub(super) value_positive_int: Option<i64>,
+    pub(super) value_coding: Option<Coding>,
     pub(super) value_identifier: Option<Identifier>,
     pub(super) value_reference: Option<Reference>,
     pub(super) resource: Option<Box<RawValue>>,
+}
+
+/// A FHIR `Coding`, as far as an operation looks at it.
+#[derive(Debug, Deserialize)]
+pub(super) struct Coding {
+    pub(super) system: Option<String>,
+    #[serde(default)]
+    pub(super) code: String,
 }
 
 /// A FHIR `Identifier`, as far as an operation looks at it.
@@ -61,16 +73,22 @@ impl Parameters {
         Ok(resource.read()?)
     }
 
-    /// As names and values; an Identifier as `system|value`.
+    /// As names and values; an Identifier as `system|value`, a Coding as `system|code`.
     pub(super) fn into_pairs(self) -> Result<Vec<(String, String)>, ApiError> {
         let pair = |one: Parameter| {
             let identifier = one.value_identifier;
             let identifier = identifier.map(|told| format!("{}|{}", told.system, told.value));
-            let texts = [one.value_string, one.value_uri, one.value_code, identifier];
-            let value = texts.into_iter().flatten().next();
+            let coding = one.value_coding.map(|told| match told.system {
+                Some(system) => format!("{system}|{}", told.code),
+                None => told.code,
+            });
+            let texts = [one.value_string, one.value_uri, one.value_code, one.value_id];
+            let more = [one.value_canonical, one.value_date, one.value_date_time];
+            let other = [identifier, coding, one.value_boolean.map(|told| told.to_string())];
+            let value = texts.into_iter().chain(more).chain(other).flatten().next();
             let value = value.ok_or(ApiError::invalid(
                 "Parameters.parameter",
-                "needs a valueString, valueUri, valueCode or valueIdentifier",
+                "has no value of a kind that this operation takes",
             ))?;
             Ok((one.name, value))
         };
@@ -98,12 +116,22 @@ mod tests {
         let pairs = read(
             br#"{"resourceType":"Parameters","parameter":[
             {"name":"sourceIdentifier","valueIdentifier":{"system":"urn:a","value":"1"}},
+            {"name":"type","valueCoding":{"system":"urn:c","code":"2"}},
+            {"name":"type","valueCoding":{"code":"3"}},
+            {"name":"on-demand","valueBoolean":false},
             {"name":"targetSystem","valueUri":"urn:b"}]}"#,
         )
         .expect("read");
         let told: Vec<(&str, &str)> =
             pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        assert_eq!(told, [("sourceIdentifier", "urn:a|1"), ("targetSystem", "urn:b")]);
+        let expected = [
+            ("sourceIdentifier", "urn:a|1"),
+            ("type", "urn:c|2"),
+            ("type", "3"),
+            ("on-demand", "false"),
+            ("targetSystem", "urn:b"),
+        ];
+        assert_eq!(told, expected);
         assert!(read(br#"{"resourceType":"Parameters","parameter":[{"name":"x"}]}"#).is_err());
         assert!(read(br#"{"resourceType":"Patient"}"#).is_err());
     }

@@ -89,6 +89,7 @@ impl SearchInput {
             criteria,
             order: order(resource_type, &query)?,
             includes,
+            latest_of_each: None,
         };
         Ok(Self {
             search: patient.map(|patient| RecordSearch { patient, selecting }),

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     access::Interaction,
     exchange::{
-        FoundResources, Selection, Snapshot, next_page_of_search, reservation, search_record,
+        Call, FoundResources, Selection, Snapshot, next_page_of_search, reservation, search_record,
     },
     fhir::SearchQuery,
     record::Original,
@@ -68,16 +68,26 @@ async fn search(
     query: SearchQuery,
 ) -> Result<HttpResponse, ApiError> {
     let base = &gateway.settings.base_url;
-    let mut input = SearchInput::read(resource_type, query, base, is_strict(request))?;
+    let input = SearchInput::read(resource_type, query, base, is_strict(request))?;
     if let Some((token, offset)) = input.page {
         let found = next_page_of_search(&gateway.exchange, caller.call(), resource_type, token);
         let found = found.await?.into_inner();
         let page = Page { offset, count: input.count, self_url: fhir_path(caller) };
         return Ok(fhir_json(StatusCode::OK).body(render(gateway, &found, &page, &input)));
     }
-    let search = input.search.take().ok_or(ApiError::PatientRequired)?;
     let self_url = format!("/{resource_type}?{}", input.used.encode());
-    let found = search_record(&gateway.exchange, caller.call(), search).await?.into_inner();
+    first_page(gateway, caller.call(), input, self_url).await
+}
+
+/// Searches, and shows the first page of what is found. `self_url` is below the FHIR base.
+pub(super) async fn first_page(
+    gateway: &Gateway,
+    call: &Call,
+    mut input: SearchInput,
+    self_url: String,
+) -> Result<HttpResponse, ApiError> {
+    let search = input.search.take().ok_or(ApiError::PatientRequired)?;
+    let found = search_record(&gateway.exchange, call, search).await?.into_inner();
     let Some(found) = found else {
         return Ok(fhir_json(StatusCode::OK).body(nothing(gateway, &self_url, &input)));
     };
@@ -127,8 +137,11 @@ fn render(gateway: &Gateway, found: &FoundResources, page: &Page, input: &Search
     entries(&mut set, base, snapshot, selection, page.offset.min(end)..end);
     if end < total {
         let (kind, token) = (&selection.selecting.resource_type, found.token);
-        let next = format!("{base}/{kind}?_snapshot={token}&_offset={end}&_count={size}");
-        set.link("next", next);
+        let looks = input.used.clone().only(|told| ["_format", "_pretty"].contains(&told.name()));
+        let looks = looks.encode();
+        let and = if looks.is_empty() { "" } else { "&" };
+        let page = format!("_snapshot={token}&_offset={end}&_count={size}{and}{looks}");
+        set.link("next", format!("{base}/{kind}?{page}"));
     }
     set.push(None, &outcome_json(&notes), Mode::Outcome);
     set.into_json()

@@ -395,9 +395,9 @@ mod tests {
     fn a_criterion_may_be_met_by_what_is_referred_to() {
         let document = |author: &str| {
             format!(
-                r##"{{"resourceType":"DocumentReference","id":"1","author":[{author}],"contained":[
+                r#"{{"resourceType":"DocumentReference","id":"1","author":[{author}],"contained":[
                 {{"resourceType":"Practitioner","id":"a","name":[{{"family":"Strand"}}]}},
-                {{"resourceType":"Organization","id":"b","name":"Strand"}}]}}"##
+                {{"resourceType":"Organization","id":"b","name":"Strand"}}]}}"#
             )
         };
         let by = |reference: &str| document(&format!(r#"{{"reference":"{reference}"}}"#));
@@ -440,7 +440,6 @@ mod tests {
             "encounter.colour=2020",
             "encounter:Patient.date=2020",
             "code.x=1",
-            "encounter.date=",
             "encounter.service-provider.name=x",
         ] {
             let query = SearchQuery::parse(query).expect("a query");

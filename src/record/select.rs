@@ -25,6 +25,8 @@ pub struct Selecting {
     pub order: Vec<SortKey>,
     /// What is told beside the matches.
     pub includes: Vec<Include>,
+    /// Only the first in order of each code that this parameter reads, and what has no such code.
+    pub latest_of_each: Option<Parameter>,
 }
 
 /// One key of an order.
@@ -120,6 +122,10 @@ impl MergedRecord {
         }
         keyed.sort();
         selected.places = keyed.into_iter().map(|(_, place)| place).collect();
+        if let Some(parameter) = selecting.latest_of_each {
+            let mut seen = HashSet::new();
+            selected.places.retain(|place| self.is_new(*place, parameter, &mut seen));
+        }
         selected
     }
 
@@ -171,6 +177,26 @@ impl MergedRecord {
         }
         included.originals = found.into_iter().collect();
         included
+    }
+
+    /// Whether a resource has a code by the parameter that none before it had, or has no code.
+    fn is_new(&self, place: u32, parameter: Parameter, seen: &mut HashSet<String>) -> bool {
+        let Some(original) = self.originals().get(place as usize) else { return false };
+        let Ok(resource) = Resource::parse(original.json.as_bytes()) else { return false };
+        let codes: Vec<String> = parameter
+            .read(resource.head())
+            .into_iter()
+            .filter_map(|value| match value {
+                ReadValue::Token { system, code } => {
+                    Some(format!("{}|{code}", system.unwrap_or_default()))
+                }
+                _ => None,
+            })
+            .collect();
+        let known = seen.len();
+        let has_none = codes.is_empty();
+        seen.extend(codes);
+        has_none || seen.len() > known
     }
 
     /// What a reference leads to in this record.

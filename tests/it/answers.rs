@@ -122,6 +122,14 @@ impl Answer {
         next["url"].as_str().map(str::to_owned)
     }
 
+    /// Asserts that these Parameters have no name and no type that their OperationDefinition lacks.
+    pub(crate) fn keeps_to(&self, definition: &Value) {
+        let parameters = definition["parameter"].as_array().expect("parameters");
+        let given: Vec<&Value> = parameters.iter().filter(|one| one["use"] == "out").collect();
+        assert_eq!(self.status, 200, "{self:?}");
+        check_parameters(&self.json()["parameter"], &given);
+    }
+
     /// Asserts a refusal in FHIR's words: status, issue type, and words that the issue has
     /// somewhere.
     pub(crate) fn refuses(&self, status: u16, code: &str, words: &str) {
@@ -140,6 +148,27 @@ impl Answer {
 impl fmt::Debug for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.status, self.text())
+    }
+}
+
+fn check_parameters(told: &Value, defined: &[&Value]) {
+    for one in told.as_array().into_iter().flatten() {
+        let named = defined.iter().find(|known| known["name"] == one["name"]);
+        let known = named.unwrap_or_else(|| panic!("{} is not defined", one["name"]));
+        let value = one.as_object().expect("an object").keys().find(|key| *key != "name");
+        let kind = known["type"].as_str().unwrap_or_default();
+        match value.map(String::as_str) {
+            Some("part") => {
+                let parts = known["part"].as_array().expect("it is defined with parts");
+                check_parameters(&one["part"], &parts.iter().collect::<Vec<_>>());
+            }
+            Some("resource") => assert_eq!(one["resource"]["resourceType"], kind, "{one}"),
+            Some(value) => {
+                let told = value.strip_prefix("value").expect("a value").to_lowercase();
+                assert_eq!(told, kind.to_lowercase(), "{one}");
+            }
+            None => panic!("{} has no value", one["name"]),
+        }
     }
 }
 

@@ -17,6 +17,7 @@ mod backup;
 mod chaos;
 mod cli;
 mod directory;
+mod documents;
 mod durability;
 mod everything;
 mod feed;

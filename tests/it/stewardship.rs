@@ -190,7 +190,7 @@ async fn a_separation_lists_everybody_who_was_shown_the_mixed_record() {
     ed.everything(&one).await;
 
     let shown = steward.get(&format!("Patient/$shown-while-mixed?decision={number}")).await;
-    assert_eq!(shown.status, 200, "{shown:?}");
+    shown.keeps_to(&steward.get("OperationDefinition/Patient-shown-while-mixed").await.json());
     let told: Vec<(String, String)> = values(&shown, "shown")
         .iter()
         .map(|part| {
@@ -203,6 +203,7 @@ async fn a_separation_lists_everybody_who_was_shown_the_mixed_record() {
     assert_eq!(told, expected, "neither what came before nor after, nor any write: {shown:?}");
 
     let history = steward.get(&format!("Patient/{one}/$identity-history")).await;
+    history.keeps_to(&steward.get("OperationDefinition/Patient-identity-history").await.json());
     let texts: Vec<String> = values(&history, "event")
         .iter()
         .map(|event| named(event, "text")[0].as_str().expect("text").to_owned())
@@ -221,7 +222,7 @@ async fn evidence_shows_both_sides_and_every_look_is_audited() {
     let task = only_task(&steward).await;
     let id = task["id"].as_str().expect("an id");
     let evidence = steward.get(&format!("Task/{id}/$evidence")).await;
-    assert_eq!(evidence.status, 200, "{evidence:?}");
+    evidence.keeps_to(&steward.get("OperationDefinition/Task-evidence").await.json());
     let record = &values(&evidence, "record")[0];
     assert_eq!(named(record, "member"), [json!("lake")]);
     let own = &values(&evidence, "person")[0];

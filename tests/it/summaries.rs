@@ -1,11 +1,11 @@
 //! A record on one page, the emergency department's brief, and the patient summary.
 
 use reqwest::{Method, header};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     answers::Answer,
-    people::{anne, county, lake, ruth},
+    people::{anne, consent, county, deny_all_of, lake, number_of, patient, ruth},
     world::{Client, World},
 };
 
@@ -92,7 +92,7 @@ async fn the_brief_as_parameters_names_the_sources_and_resources_of_each_line() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn operations_of_our_own_are_defined_where_the_statement_says() {
-    let (_world, ed, _) = everybody().await;
+    let (_world, ed, person) = everybody().await;
     let statement = ed.get("metadata").await.json();
     let resources = statement["rest"][0]["resource"].as_array().expect("resources").clone();
     let patient = resources.iter().find(|one| one["type"] == "Patient").expect("Patient");
@@ -107,6 +107,7 @@ async fn operations_of_our_own_are_defined_where_the_statement_says() {
     let (_, path) = defined.split_once("/fhir/").expect("below the base");
     let definition = ed.get(path).await;
     assert_eq!((definition.status, definition.json()["url"].clone()), (200, defined.into()));
+    ed.get(&format!("Patient/{person}/$ed-brief")).await.keeps_to(&definition.json());
     ed.get("OperationDefinition/nothing").await.refuses(404, "not-found", "");
 }
 
@@ -151,4 +152,41 @@ async fn the_summary_is_a_document_that_never_takes_silence_for_nothing() {
     let partial = ed.get(&path).await.json();
     assert_eq!(reason(&partial), "unavailable");
     assert!(section(&partial, "information-gaps").to_string().contains("Hospital lake"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_summary_is_found_by_a_members_number_unless_consent_hides_it() {
+    let (world, ed, person) = everybody().await;
+    let number = |member: &str| number_of(&patient(member, "ruth", &ruth()));
+    let asked = |member: &str| {
+        let (system, value) = number(member);
+        format!("Patient/$summary?identifier={system}|{value}")
+    };
+    let answer = ed.get(&asked("lake")).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let subject = answer.json()["entry"][0]["resource"]["subject"]["reference"].clone();
+    assert!(subject.as_str().is_some_and(|told| told.ends_with(&person)), "{subject}");
+    let events = world.events_of(&answer).await;
+    let closed = events.iter().find(|event| !event.open).expect("audited");
+    assert_eq!(closed.person.as_deref(), Some(person.as_str()));
+    let (system, value) = number("lake");
+    let identifier = json!({"system": system, "value": value});
+    let told = json!({"resourceType": "Parameters", "parameter": [
+        {"name": "identifier", "valueIdentifier": identifier},
+        {"name": "profile", "valueCanonical":
+            "http://hl7.org/fhir/uv/ips/StructureDefinition/Composition-uv-ips|2.0.0"}]});
+    assert_eq!(ed.post("Patient/$summary", &told).await.status, 200);
+
+    ed.get("Patient/$summary").await.refuses(400, "invalid", "identifier");
+    ed.get("Patient/$summary?identifier=7").await.refuses(400, "invalid", "system|value");
+    ed.get("Patient/$summary?identifier=urn:none|7").await.refuses(404, "not-found", "");
+    let other = "http://hl7.org/fhir/StructureDefinition/Composition";
+    let other = format!("Patient/{person}/$summary?profile={other}");
+    ed.get(&other).await.refuses(400, "not-supported", "profile");
+
+    let hidden = consent(&patient("lake", "ruth", &ruth()), &deny_all_of("lake"));
+    let recorded = world.feeder("lake").put("Consent/c1", &hidden).await;
+    assert!([200, 201].contains(&recorded.status), "{recorded:?}");
+    ed.get(&asked("lake")).await.refuses(404, "not-found", "");
+    assert_eq!(ed.get(&asked("anne")).await.status, 200);
 }

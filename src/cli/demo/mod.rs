@@ -9,6 +9,8 @@ mod home;
 mod invented;
 mod playing;
 mod report;
+#[cfg(test)]
+mod story_tests;
 mod truth;
 
 use std::{

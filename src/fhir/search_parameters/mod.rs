@@ -258,6 +258,8 @@ mod tests {
 
     #[test]
     fn no_type_names_a_parameter_twice() {
+        let types: std::collections::BTreeSet<_> = described_types().collect();
+        assert_eq!(types.len(), described_types().count(), "a type stands in the table twice");
         for resource_type in described_types() {
             let mut names: Vec<_> = parameters_of(resource_type).map(|p| p.name).collect();
             let count = names.len();

@@ -474,7 +474,15 @@ pub(super) const OWN: &[(&str, &[Parameter])] = &[
     ),
     (
         "Practitioner",
-        &[IDENTIFIER, Parameter::text("name", &["name.family", "name.given", "name.text"])],
+        &[
+            IDENTIFIER,
+            Parameter::text(
+                "name",
+                &["name.text", "name.family", "name.given", "name.prefix", "name.suffix"],
+            ),
+            Parameter::text("family", &["name.family"]),
+            Parameter::text("given", &["name.given"]),
+        ],
     ),
     (
         "PractitionerRole",
@@ -536,18 +544,6 @@ pub(super) const OWN: &[(&str, &[Parameter])] = &[
             Parameter::text("name", &["name.family", "name.given", "name.text"]),
             Parameter::token("relationship", &["relationship"]),
             Parameter::date("birthdate", &["birthDate"]),
-        ],
-    ),
-    (
-        "Practitioner",
-        &[
-            IDENTIFIER,
-            Parameter::text(
-                "name",
-                &["name.text", "name.family", "name.given", "name.prefix", "name.suffix"],
-            ),
-            Parameter::text("family", &["name.family"]),
-            Parameter::text("given", &["name.given"]),
         ],
     ),
     (

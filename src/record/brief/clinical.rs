@@ -97,7 +97,7 @@ pub(super) fn allergies(chart: &Chart<'_>) -> Section {
     }
     if !none_known.is_empty() {
         let tone = if by_substance.is_empty() { Tone::Plain } else { Tone::Caution };
-        let text = "\"no known allergy\", according to:".to_owned();
+        let text = "\"no known allergy\"".to_owned();
         section.lines.push(group_line(chart, text, &none_known, &ALLERGY_DATES, tone));
     }
     if told.is_empty() {
