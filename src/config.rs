@@ -12,6 +12,7 @@ use thiserror::Error;
 use crate::{
     access::{AuditSettings, ConsentSettings},
     api::ApiSettings,
+    cache::CacheSettings,
     exchange::{ExchangeSettings, SnapshotSettings},
     federation::FederationSettings,
     index::IndexLimits,
@@ -44,6 +45,8 @@ pub struct Config {
     pub index: IndexConfig,
     /// Asking members.
     pub federation: FederationSettings,
+    /// Answers of members that are kept for the next who asks.
+    pub answer_cache: CacheSettings,
     /// Answers kept for their next pages.
     pub snapshots: SnapshotSettings,
     /// Logs.
@@ -308,6 +311,7 @@ impl Config {
         within("exchange.document_bytes_max", document_bytes_max, 1 << 10, 256 << 20)?;
         within("audit.query_bytes_max", self.audit.query_bytes_max as u64, 1 << 10, 1 << 20)?;
         within("federation.probe_interval_s", self.federation.probe_interval_s, 0, 86_400)?;
+        self.answer_cache.check()?;
         within("snapshots.ttl_s", self.snapshots.ttl_s, 1, 3_600)?;
         if self.api.base_url.ends_with('/') || !self.api.base_url.starts_with("https://") {
             return Err("api.base_url must begin with https:// and end without a slash".to_owned());
@@ -330,6 +334,12 @@ impl Config {
         .chain(self.storage.password_file.as_mut())
         {
             *path = folder.join(&*path);
+        }
+        if let Some(redis) = &mut self.answer_cache.redis {
+            let optional = redis.password_file.as_mut().into_iter().chain(redis.root.as_mut());
+            for path in optional.chain([&mut redis.keys]) {
+                *path = folder.join(&*path);
+            }
         }
     }
 }

@@ -70,6 +70,8 @@ impl World {
             "access": {"clients": "clients.toml"},
             "index": {"model": "model.json"},
             "federation": federation,
+            // Members are asked, unless it is the point that they are not.
+            "answer_cache": {"ttl_s": 0},
         });
         self.write("tessera.toml", &settings)?;
         let (file, config) = (self.path("members.toml"), self.path("tessera.toml"));

@@ -10,7 +10,7 @@ use actix_web::{
 };
 use uuid::Uuid;
 
-use super::{Gateway, error::ApiError};
+use super::{Gateway, error::ApiError, negotiate};
 use crate::{
     access::{Interaction, RawRequest, Refusal},
     domain::RequestId,
@@ -99,6 +99,7 @@ impl FromRequest for Caller {
             requester,
             client_address: request.peer_addr().map(|address| address.ip()),
             told_purpose,
+            kept_age_max: negotiate::kept_age_max(request),
             raw: RawRequest {
                 method: request.method().to_string(),
                 path: request.path().to_owned(),

@@ -1,6 +1,8 @@
 //! Which representation is asked for, and which one a body claims to be: FHIR JSON or FHIR XML.
 //! Other formats get 406 or 415.
 
+use std::time::Duration;
+
 use actix_web::{
     HttpRequest,
     http::header::{self, HeaderName},
@@ -67,6 +69,25 @@ pub(super) fn answer_format(request: &HttpRequest) -> Option<Format> {
 /// Refuses a request whose answer could be neither (FHIR R4 §3.1.0.1.8).
 pub(super) fn check_accept(request: &HttpRequest) -> Result<(), ApiError> {
     answer_format(request).map(|_| ()).ok_or(ApiError::NotAcceptable)
+}
+
+/// The oldest kept answer of a member that the caller takes: `Cache-Control: no-cache` none,
+/// `max-age=N` one of N seconds (RFC 9111 §5.2.1). What cannot be read asks for nothing kept.
+pub(super) fn kept_age_max(request: &HttpRequest) -> Duration {
+    let told = request.headers().get_all(header::CACHE_CONTROL);
+    let pragma = request.headers().get_all(header::PRAGMA);
+    let directives = told.chain(pragma).flat_map(|value| {
+        let text = value.to_str().unwrap_or("no-cache");
+        text.split(',').map(|one| one.trim().to_ascii_lowercase()).collect::<Vec<String>>()
+    });
+    let ages = directives.filter_map(|directive| match directive.split_once('=') {
+        Some(("max-age", seconds)) => {
+            Some(Duration::from_secs(seconds.trim_matches('"').parse().unwrap_or_default()))
+        }
+        None if ["no-cache", "no-store"].contains(&directive.as_str()) => Some(Duration::ZERO),
+        _ => None,
+    });
+    ages.min().unwrap_or(Duration::MAX)
 }
 
 /// Whether a `Binary` is asked for as a FHIR resource rather than as its bytes.

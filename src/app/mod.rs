@@ -22,6 +22,7 @@ use crate::{
         InvalidRevocations,
     },
     api::{self, Gateway},
+    cache::{CacheError, RedisAccess, RedisSettings},
     config::{Config, ConfigError, TlsSettings, read_text},
     directory::{Directory, DirectoryError},
     domain::Clock,
@@ -56,6 +57,7 @@ pub struct RunningGateway {
     store: Database,
     tls: ServerTls,
     tls_settings: TlsSettings,
+    redis: Option<RedisSettings>,
     servers: Vec<(ServerHandle, JoinHandle<std::io::Result<()>>)>,
     watch: Option<JoinHandle<()>>,
     mllp: Mllp,
@@ -110,6 +112,7 @@ pub async fn start(
         store,
         tls,
         tls_settings: config.tls,
+        redis: config.answer_cache.redis,
         servers: vec![fhir, health],
         mllp,
         drain: Duration::from_secs(config.server.drain_s),
@@ -139,6 +142,8 @@ async fn build(
         model,
         Arc::clone(&clock),
     )?;
+    let redis = config.answer_cache.redis.as_ref().map(RedisAccess::read).transpose()?;
+    federation.keep_answers(&config.answer_cache, redis);
     Ok(Exchange {
         settings: config.exchange.clone(),
         clock,
@@ -299,6 +304,9 @@ impl RunningGateway {
     pub fn reload(&self) -> Result<(), StartError> {
         let (credentials, roots, revoked) = tls_files(&self.tls_settings)?;
         let identity = gateway_identity(&self.tls_settings)?;
+        if let Some(redis) = &self.redis {
+            self.exchange.federation.replace_answer_keys(RedisAccess::read(redis)?.into_keys());
+        }
         self.tls.reload(&credentials, &roots, &revoked)?;
         self.exchange.federation.replace_identity(identity);
         set_revocations(&self.exchange.clients, &self.tls_settings)
@@ -393,4 +401,7 @@ pub enum StartError {
     /// The federation.
     #[error(transparent)]
     Federation(#[from] FederationError),
+    /// The Redis of the answer cache.
+    #[error(transparent)]
+    AnswerCache(#[from] CacheError),
 }

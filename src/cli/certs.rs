@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 use time::OffsetDateTime;
 
 use crate::{
+    cache::CacheKeys,
     domain::MemberCode,
     tls::{
         PkiParties, mint_development_pki,
@@ -28,6 +29,14 @@ pub struct CertsArgs {
 enum CertsCommand {
     /// Mint a development root, the gateway's certificate, and one for each member and client
     Init(InitArgs),
+    /// Add a key to the file with which the answer cache seals what it puts into Redis
+    AnswerKey(AnswerKeyArgs),
+}
+
+#[derive(Debug, Args)]
+struct AnswerKeyArgs {
+    /// File of keys; made where it is missing
+    file: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -52,7 +61,10 @@ struct InitArgs {
 
 /// Runs `tessera certs`.
 pub fn run(args: CertsArgs) -> anyhow::Result<()> {
-    let CertsCommand::Init(args) = args.command;
+    let args = match args.command {
+        CertsCommand::Init(args) => args,
+        CertsCommand::AnswerKey(args) => return answer_key(&args),
+    };
     let existing = if args.force { Existing::Replace } else { Existing::Keep };
     let parties = PkiParties { members: args.members, clients: args.clients };
     let pki = mint_development_pki(&args.dir, OffsetDateTime::now_utc(), &parties, existing)
@@ -69,5 +81,21 @@ pub fn run(args: CertsArgs) -> anyhow::Result<()> {
     }
     let days = VALIDITY.whole_days();
     writeln!(out, "Valid for {days} days, for development only: the root's key lies beside them.")?;
+    Ok(())
+}
+
+fn answer_key(args: &AnswerKeyArgs) -> anyhow::Result<()> {
+    let file = args.file.display();
+    let is_first = !args.file.try_exists().unwrap_or_default();
+    let id =
+        CacheKeys::mint_into(&args.file).with_context(|| format!("no key was made in {file}"))?;
+    let mut out = io::stdout().lock();
+    writeln!(out, "key {id} in {file}")?;
+    if !is_first {
+        writeln!(
+            out,
+            "Give the file to every gateway and reload them; then move the key to the top, and do it again."
+        )?;
+    }
     Ok(())
 }

@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
@@ -46,6 +46,8 @@ pub struct Member {
     utc_offset: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     page_matches: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answers_kept_s: Option<u16>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unserved_types: Vec<String>,
     #[serde(skip_serializing_if = "is_none")]
@@ -84,6 +86,9 @@ impl Member {
         if let Some(matches) = told.page_matches {
             within("page_matches", matches.into(), 1, 10_000)?;
         }
+        if let Some(seconds) = told.answers_kept_s {
+            within("answers_kept_s", seconds.into(), 0, 3_600)?;
+        }
         let mut unserved_types = told.unserved_types;
         unserved_types.sort_unstable();
         unserved_types.dedup();
@@ -110,6 +115,7 @@ impl Member {
             authority: told.authority,
             utc_offset: told.utc_offset,
             page_matches: told.page_matches,
+            answers_kept_s: told.answers_kept_s,
             unserved_types,
             authorization: told.authorization,
         })
@@ -228,6 +234,11 @@ impl Member {
         self.page_matches
     }
 
+    /// How long its answers are kept, where that is not as for others.
+    pub fn answers_kept(&self) -> Option<Duration> {
+        self.answers_kept_s.map(|seconds| Duration::from_secs(seconds.into()))
+    }
+
     /// Resource types that its CapabilityStatement lists and that it does not serve.
     pub fn unserved_types(&self) -> &[String] {
         &self.unserved_types
@@ -297,6 +308,9 @@ pub struct ToldMember {
     /// Matches to ask for a page, 1 to 10,000; the exchange's number where absent.
     #[serde(default)]
     pub page_matches: Option<u16>,
+    /// Seconds that its answers are kept, 0 to 3,600; as for others where absent.
+    #[serde(default)]
+    pub answers_kept_s: Option<u16>,
     /// Types that it lists and does not serve.
     #[serde(default)]
     pub unserved_types: Vec<String>,

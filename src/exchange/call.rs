@@ -1,4 +1,4 @@
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use super::{Exchange, ExchangeError, rejected};
 use crate::{
@@ -19,6 +19,9 @@ pub struct Call {
     pub client_address: Option<IpAddr>,
     /// The purpose of use as told; the client's default where nothing is told.
     pub told_purpose: Option<String>,
+    /// The oldest answer that may be used in a member's place, where it was kept; zero: members are
+    /// asked (`Cache-Control`).
+    pub kept_age_max: Duration,
     /// The request as it came, for the audit trail.
     pub raw: RawRequest,
 }

@@ -1,7 +1,7 @@
 //! Asks every member that holds records of a person, and puts together what they answer: what all
 //! questions about a record have in common.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use time::OffsetDateTime;
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
@@ -31,6 +31,8 @@ pub struct EverythingQuery {
     pub start: Option<PartialDate>,
     /// `end`.
     pub end: Option<PartialDate>,
+    /// How long members' answers may be kept, where that is longer than usual.
+    pub kept_for: Duration,
 }
 
 /// Asks the members under a permit for the person of this id, verifies and merges.
@@ -51,7 +53,8 @@ pub(super) async fn gather(
     // Whoever is asked learns that the patient is asked for, so the question is on record first.
     audit.begun().await?;
     let roster = exchange.directory.roster();
-    let mut asked = exchange.federation.start(&permit, targets, sought(exchange, &permit, query));
+    let mut asked =
+        exchange.federation.start(&permit, targets, sought(exchange, call, &permit, query));
     let mut heard = Vec::new();
     while let Some(outcome) = asked.next().await {
         heard.push(Heard::of(&permit, &roster, outcome));
@@ -69,6 +72,7 @@ pub(super) async fn gather(
 /// Asks one member alone, and rewrites what it answers: a record without the others' word.
 pub(super) async fn gather_at(
     exchange: &Exchange,
+    call: &Call,
     permit: &Permit,
     member: &MemberCode,
     query: EverythingQuery,
@@ -76,7 +80,8 @@ pub(super) async fn gather_at(
     let mut targets = targets(&exchange.index.locate(permit).await?);
     targets.retain(|target| target.member == *member);
     let roster = exchange.directory.roster();
-    let mut asked = exchange.federation.start(permit, targets, sought(exchange, permit, query));
+    let mut asked =
+        exchange.federation.start(permit, targets, sought(exchange, call, permit, query));
     let mut taken = Vec::new();
     while let Some(outcome) = asked.next().await {
         taken.extend(Heard::of(permit, &roster, outcome).taking.await);
@@ -85,13 +90,20 @@ pub(super) async fn gather_at(
     spawn_blocking(move || merge_taken_in(&context, taken)).await.or_else(ended)
 }
 
-fn sought(exchange: &Exchange, permit: &Permit, query: EverythingQuery) -> RecordQuery {
+fn sought(
+    exchange: &Exchange,
+    call: &Call,
+    permit: &Permit,
+    query: EverythingQuery,
+) -> RecordQuery {
     RecordQuery {
         types: query.types,
         since: query.since,
         start: query.start,
         end: query.end,
         deadline: exchange.federation.settings().deadline(permit.purpose().is_emergency()),
+        kept_age_max: call.kept_age_max,
+        kept_for: query.kept_for,
     }
 }
 

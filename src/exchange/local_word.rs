@@ -45,6 +45,7 @@ async fn permitted(
         fed_by: permit.fed_by().to_owned(),
     };
     let followed = exchange.index.follow(word).await?;
+    exchange.federation.forget_answers(followed.person).await;
     let closing = Closing::Wrote {
         resource: format!("Patient/{}", followed.person),
         person: Some(followed.person),

@@ -92,7 +92,7 @@ async fn at_its_member(
     let permit = permit(exchange, call, person).ok()?;
     let types = BTreeSet::from([resource_type.to_owned()]);
     let query = EverythingQuery { types, ..EverythingQuery::default() };
-    let record = gather_at(exchange, &permit, &member, query).await.ok()?;
+    let record = gather_at(exchange, call, &permit, &member, query).await.ok()?;
     let original = record.original(resource_type, id)?;
     Some((Closing::Disclosed(vec![Disclosure::of(&permit)]), original.json.clone()))
 }

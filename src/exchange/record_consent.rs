@@ -32,6 +32,9 @@ async fn record(exchange: &Exchange, call: &Call, id: &str, body: &[u8]) -> Outc
     let person = exchange.index.person_of(&anchor).map(|person| person.id);
     let now = exchange.clock.now();
     let recorded = exchange.consents.record(requester, id, told, anchor, now).await?;
+    if let Some(person) = person {
+        exchange.federation.forget_answers(person).await;
+    }
     let closing = Closing::Wrote {
         resource: format!("Consent/{id}"),
         person,

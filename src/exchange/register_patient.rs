@@ -54,6 +54,7 @@ async fn register(
         fed_by: permit.fed_by().to_owned(),
     };
     let registered = exchange.index.register(registration).await?;
+    exchange.federation.forget_answers(registered.person).await;
     let closing = Closing::Wrote {
         resource: format!("Patient/{}", registered.person),
         person: Some(registered.person),

@@ -28,6 +28,9 @@ async fn permitted(
 ) -> Outcome<Acted> {
     let permit = StewardPermit::decide(call.requester()?)?;
     let acted = exchange.index.steward(&permit, act, reason, call.request_id.to_string()).await?;
+    for person in &acted.persons {
+        exchange.federation.forget_answers(*person).await;
+    }
     let resource = match (acted.task, acted.persons.first()) {
         (Some(task), _) => format!("Task/{task}"),
         (None, Some(person)) => format!("Patient/{person}"),

@@ -99,6 +99,7 @@ impl Feed<'_> {
             fed_by: self.reader.permit.fed_by().to_owned(),
         };
         let registered = index.register(registration).await?;
+        self.exchange.federation.forget_answers(registered.person).await;
         Ok((wrote(&registered), done(registered.outcome)))
     }
 
@@ -114,6 +115,7 @@ impl Feed<'_> {
             fed_by: self.reader.permit.fed_by().to_owned(),
         };
         let followed = self.exchange.index.follow(word).await?;
+        self.exchange.federation.forget_answers(followed.person).await;
         let done = match followed.outcome {
             Following::Done => past_tense(effect),
             Following::Asked => "kept: a steward is asked",

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -20,6 +20,7 @@ use tokio::{
 use tracing::{Instrument as _, info, info_span, warn};
 
 use super::{
+    answer_cache::{AnswerCache, Question},
     checkup::{Checkup, Probe, check, probe},
     connection::{Connection, GatewayIdentity, Means},
     health::{Figures, MemberHealth, Seen, error_budget_left},
@@ -33,8 +34,9 @@ use super::{
 };
 use crate::{
     access::Permit,
+    cache::{CacheKeys, CacheSettings, RedisAccess},
     directory::{Directory, Member},
-    domain::{Clock, LocalId, MemberCode, RecordKey},
+    domain::{Clock, EnterpriseId, LocalId, MemberCode, RecordKey},
     matching::Model,
     tls::certificate_end,
 };
@@ -64,6 +66,8 @@ struct Exchange {
     directory: Directory,
     judge: IdentityJudge,
     capabilities: CapabilityCache,
+    answers: OnceLock<AnswerCache>,
+    model_version: String,
     identity: ArcSwap<GatewayIdentity>,
     connections: Mutex<HashMap<MemberCode, Arc<Connection>>>,
     figures: Mutex<HashMap<MemberCode, Arc<Figures>>>,
@@ -93,12 +97,14 @@ impl Federation {
         let requests_in_all = Arc::new(Semaphore::new(settings.requests_in_all_max.max(2)));
         let exchange = Exchange {
             means: Means { settings: Arc::clone(&settings), clock, requests_in_all },
+            model_version: model.version().to_owned(),
             judge: IdentityJudge::new(model),
             identity: ArcSwap::from_pointee(identity),
             connections: Mutex::default(),
             figures: Mutex::default(),
             seen: Mutex::default(),
             capabilities,
+            answers: OnceLock::new(),
             directory,
             settings,
         };
@@ -109,6 +115,33 @@ impl Federation {
     /// The bounds in force.
     pub fn settings(&self) -> &FederationSettings {
         &self.exchange.settings
+    }
+
+    /// Keeps members' answers from now on. The first call counts.
+    pub fn keep_answers(&self, settings: &CacheSettings, redis: Option<RedisAccess>) {
+        let clock = Arc::clone(&self.exchange.means.clock);
+        let answers = || AnswerCache::new(settings, redis, clock, &self.handle);
+        self.exchange.answers.get_or_init(answers);
+    }
+
+    /// Forgets every answer about a person that was kept, at every gateway: something was fed of them,
+    /// or decided about them.
+    pub async fn forget_answers(&self, person: EnterpriseId) {
+        if let Some(answers) = self.exchange.answers.get() {
+            answers.forget(person).await;
+        }
+    }
+
+    /// Seals kept answers with other keys from now on.
+    pub fn replace_answer_keys(&self, keys: CacheKeys) {
+        if let Some(answers) = self.exchange.answers.get() {
+            answers.replace_keys(keys);
+        }
+    }
+
+    /// Whether answers are kept and used just now; not while a Redis that is configured is away.
+    pub fn keeps_answers(&self) -> bool {
+        self.exchange.answers.get().is_some_and(AnswerCache::is_usable)
     }
 
     /// How many tasks live on the runtime that talks to members: queries, and connections kept open.
@@ -175,7 +208,7 @@ impl Federation {
             let span = info_span!("ask_member", member.id = %code);
             let visit = Arc::clone(&self.exchange).visit(
                 member.clone(),
-                target,
+                (permit.person(), target),
                 Arc::clone(&query),
                 (started, started + deadline),
             );
@@ -385,33 +418,56 @@ impl Exchange {
         }
     }
 
-    /// Asks one member.
+    /// Asks one member, or finds what it answered a moment ago.
     async fn visit(
         self: Arc<Self>,
         member: Member,
-        mut target: Target,
+        (person, target): (EnterpriseId, Target),
         query: Arc<RecordQuery>,
         (started, deadline): (Instant, Instant),
     ) -> MemberOutcome {
-        let (code, name) = (target.member.clone(), member.name().to_owned());
-        let local_ids = |target: &Target| -> Vec<LocalId> {
-            target.records.iter().map(|record| record.local_id.clone()).collect()
-        };
         let Some(connection) = self.connection(&member) else {
+            let ids = target.records.into_iter().map(|record| record.local_id).collect();
             let status = Status::NotAsked(NotAsked::NoEndpoint);
-            return MemberOutcome::without_answer(code, name, local_ids(&target), status);
+            return MemberOutcome::without_answer(
+                target.member,
+                member.name().to_owned(),
+                ids,
+                status,
+            );
         };
+        let ask = Box::pin(self.ask(&connection, target.clone(), &query, (started, deadline)));
+        let Some(answers) = self.answers.get() else { return ask.await };
+        let question = Question {
+            person,
+            connection: &connection,
+            target: &target,
+            query: &query,
+            model_version: &self.model_version,
+            deadline,
+        };
+        answers.answer(question, ask).await
+    }
+
+    async fn ask(
+        &self,
+        connection: &Connection,
+        mut target: Target,
+        query: &RecordQuery,
+        (started, deadline): (Instant, Instant),
+    ) -> MemberOutcome {
+        let member = &connection.member;
         let most = self.settings.records_per_member_max.min(target.records.len());
         let beyond = target.records.split_off(most);
         let visit = Visit {
             client: &connection.client,
             base: &connection.base,
-            member: &connection.member,
-            quirks: connection.member.quirks(),
+            member,
+            quirks: member.quirks(),
             capabilities: &self.capabilities,
             judge: &self.judge,
             settings: &self.settings,
-            query: &query,
+            query,
             person: &target.person,
             deadline,
         };
@@ -422,11 +478,12 @@ impl Exchange {
             answers.push(RecordAnswer::without_patient(ids, status));
         }
         let outcome = MemberOutcome {
-            member: code,
-            name,
+            member: target.member,
+            name: member.name().to_owned(),
             organization: member.organization().to_owned(),
             base_url: connection.base.as_str().to_owned(),
             elapsed: started.elapsed(),
+            kept_for: None,
             answers,
         };
         // What failed at once says nothing of how long a whole answer takes.

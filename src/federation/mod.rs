@@ -5,6 +5,7 @@
 //! the answer, never an error. The room runs on a tokio runtime of its own, since a connection is
 //! driven by the runtime that dialled it and the HTTP workers have one thread each.
 
+mod answer_cache;
 mod breaker;
 mod capability;
 mod checkup;
@@ -14,6 +15,7 @@ mod fan_out;
 mod health;
 mod http;
 mod identity;
+mod kept_answer;
 mod member_base;
 mod member_client;
 mod outcome;

@@ -20,6 +20,8 @@ pub struct MemberOutcome {
     pub base_url: String,
     /// How long it was waited for.
     pub elapsed: Duration,
+    /// How long ago the member gave the answer, where it was kept; `None`: it was asked just now.
+    pub kept_for: Option<Duration>,
     /// One answer per patient there; the same Patient under two identifiers is one answer.
     pub answers: Vec<RecordAnswer>,
 }
@@ -64,6 +66,7 @@ impl MemberOutcome {
             organization: String::new(),
             base_url: String::new(),
             elapsed: Duration::ZERO,
+            kept_for: None,
             answers: vec![answer],
         }
     }
@@ -382,6 +385,7 @@ mod tests {
             organization: String::new(),
             base_url: String::new(),
             elapsed: Duration::ZERO,
+            kept_for: None,
         };
         let mut withheld = outcome(Status::Withheld(Withholding::IdentityContradicted));
         assert_eq!(withheld.resources().count(), 0);

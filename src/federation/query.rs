@@ -40,12 +40,24 @@ pub struct RecordQuery {
     pub end: Option<PartialDate>,
     /// How long all members together may take.
     pub deadline: Duration,
+    /// The oldest kept answer that may be used; zero: members are asked.
+    pub kept_age_max: Duration,
+    /// How long the answers may be kept, where that is longer than usual; zero otherwise.
+    pub kept_for: Duration,
 }
 
 impl RecordQuery {
     /// The whole record, within a deadline.
     pub fn everything(deadline: Duration) -> Self {
-        Self { types: BTreeSet::new(), since: None, start: None, end: None, deadline }
+        Self {
+            types: BTreeSet::new(),
+            since: None,
+            start: None,
+            end: None,
+            deadline,
+            kept_age_max: Duration::MAX,
+            kept_for: Duration::ZERO,
+        }
     }
 
     /// Whether resources of this type are wanted.

@@ -1,5 +1,7 @@
 //! The completeness statement: a member's outcome told as FHIR issues.
 
+use std::{fmt::Write as _, time::Duration};
+
 use super::outcome::{
     Cut, Emptiness, Fault, Identity, MemberOutcome, NotAsked, RecordAnswer, Refusal, Status,
     Withholding,
@@ -23,7 +25,10 @@ impl MemberOutcome {
     fn issues_of(&self, answer: &RecordAnswer) -> Vec<Issue> {
         let name = if self.name.is_empty() { self.member.as_str() } else { &self.name };
         let (severity, code) = grade(answer.status);
-        let text = format!("{name}: {}", sentence(answer));
+        let mut text = format!("{name}: {}", sentence(answer));
+        if let Some(age) = self.kept_for {
+            let _ = write!(text, ", as it answered {} ago", age_words(age));
+        }
         let mut issues =
             vec![Issue::new(severity, code, text).with_diagnostics(self.diagnostics(answer))];
         if answer.identity == Identity::NotConfirmed && !answer.resources.is_empty() {
@@ -50,7 +55,6 @@ impl MemberOutcome {
     }
 
     fn diagnostics(&self, answer: &RecordAnswer) -> String {
-        use std::fmt::Write as _;
         let mut text = format!(
             "member={}; outcome={}; pages={}; resources={}; elapsed_ms={}",
             self.member,
@@ -59,6 +63,9 @@ impl MemberOutcome {
             answer.resources.len(),
             self.elapsed.as_millis()
         );
+        if let Some(age) = self.kept_for {
+            let _ = write!(text, "; kept_s={}", age.as_secs());
+        }
         if let Some(status) = answer.http_status {
             let _ = write!(text, "; http={status}");
         }
@@ -69,6 +76,15 @@ impl MemberOutcome {
             let _ = write!(text, "; dropped.{}={times}", reason.code());
         }
         text
+    }
+}
+
+/// How old a kept answer is, in words.
+fn age_words(age: Duration) -> String {
+    match age.as_secs() {
+        1 => "1 second".to_owned(),
+        seconds @ ..120 => format!("{seconds} seconds"),
+        seconds => format!("{} minutes", seconds / 60),
     }
 }
 
@@ -205,8 +221,6 @@ fn not_asked_words(reason: NotAsked) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use IssueSeverity::{Information, Warning};
 
     use super::*;
@@ -219,6 +233,7 @@ mod tests {
             organization: "urn:oid:1.2.3".to_owned(),
             base_url: "https://mercy.example/fhir".to_owned(),
             elapsed: Duration::from_millis(412),
+            kept_for: None,
             answers: vec![answer],
         }
     }
@@ -277,6 +292,19 @@ mod tests {
                  dropped.foreign-subject=3"
             )
         );
+    }
+
+    #[test]
+    fn a_kept_answer_tells_its_age() {
+        let told = |seconds| {
+            let answer = RecordAnswer::without_patient(Vec::new(), Status::Answered);
+            let kept_for = Some(Duration::from_secs(seconds));
+            let issue = MemberOutcome { kept_for, ..outcome(answer) }.issues().remove(0);
+            (issue.details.expect("words").text, issue.diagnostics.expect("told"))
+        };
+        assert_eq!(told(42).0, "Mercy Hospital: 0 resources, as it answered 42 seconds ago");
+        assert!(told(1).0.ends_with("1 second ago") && told(185).0.ends_with("3 minutes ago"));
+        assert!(told(42).1.ends_with("elapsed_ms=412; kept_s=42"));
     }
 
     #[test]

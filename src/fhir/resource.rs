@@ -102,6 +102,11 @@ impl Resource {
         self.body.raw.get()
     }
 
+    /// The JSON, to be written into other JSON as it is.
+    pub fn raw(&self) -> &RawValue {
+        &self.body.raw
+    }
+
     /// Its top-level elements.
     pub fn head(&self) -> Head<'_> {
         Head::new(self.json(), &self.body.outline)

@@ -242,6 +242,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             requester: self.requester(),
             client_address: Some(self.peer),
             told_purpose: None,
+            kept_age_max: Duration::MAX,
             raw: RawRequest {
                 method: "MLLP".to_owned(),
                 path: "/ADT".to_owned(),

@@ -25,6 +25,7 @@ fn call(exchange: &Exchange, client: &str) -> Call {
         requester: exchange.clients.on_this_machine(client).ok_or(Refusal::UnknownClient),
         client_address: None,
         told_purpose: None,
+        kept_age_max: std::time::Duration::MAX,
         raw: RawRequest { method: "ADT^A40".to_owned(), ..RawRequest::default() },
     }
 }

@@ -6,12 +6,15 @@
 mod answers;
 mod people;
 mod process;
+#[path = "../../src/cache/test_redis.rs"]
+mod test_redis;
 #[path = "../../src/storage/test_server.rs"]
 mod test_server;
 mod wire;
 mod world;
 
 mod access;
+mod answer_cache;
 mod audit;
 mod backup;
 mod chaos;

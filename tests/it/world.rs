@@ -338,6 +338,8 @@ fn settings(engine: Engine, database: &str) -> Value {
         // A busy machine is no reason to miss a member.
         "federation": {"emergency_deadline_ms": 30_000, "routine_deadline_ms": 30_000,
             "probe_interval_s": 0},
+        // Members are asked, unless it is the point that they are not.
+        "answer_cache": {"ttl_s": 0},
     })
 }
 

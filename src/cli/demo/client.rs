@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use reqwest::{
     Method, Response, StatusCode,
-    header::{ACCEPT, CONTENT_TYPE, LOCATION},
+    header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, LOCATION},
 };
 use serde_json::{Value, json};
 use url::Url;
@@ -132,6 +132,8 @@ impl FhirClient {
         body: Option<String>,
     ) -> Result<Response> {
         let mut request = self.http.request(method, url).header(ACCEPT, FHIR_JSON);
+        // The demonstration is of members that answer.
+        request = request.header(CACHE_CONTROL, "no-cache");
         if let Some(purpose) = purpose {
             request = request.header("Purpose-Of-Use", purpose.code());
         }

@@ -1,0 +1,131 @@
+//! A member's answer as it is kept, and as it is written into Redis.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{
+    answer_cache::may_be_kept,
+    outcome::{DropReason, Dropped, Emptiness, Identity, MemberOutcome, RecordAnswer, Status},
+};
+use crate::{
+    cache::Keepable,
+    domain::{LocalId, MemberCode},
+    fhir::Resource,
+};
+
+/// The form below; another one is not read.
+const FORM: u32 = 1;
+/// What a resource takes beside its text, about.
+const RESOURCE_BYTES: usize = 512;
+
+/// A whole and verified answer.
+pub(super) struct KeptAnswer(MemberOutcome);
+
+impl KeptAnswer {
+    /// `None` for what may not be kept.
+    pub(super) fn of(outcome: &MemberOutcome) -> Option<Self> {
+        let fits = !outcome.answers.is_empty() && outcome.answers.iter().all(may_be_kept);
+        fits.then(|| Self(outcome.clone()))
+    }
+
+    /// As the outcome of a query that waited so long for it.
+    pub(super) fn outcome(&self, age: Duration, elapsed: Duration) -> MemberOutcome {
+        MemberOutcome { kept_for: Some(age), elapsed, ..self.0.clone() }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Written<'a> {
+    form: u32,
+    member: MemberCode,
+    name: String,
+    organization: String,
+    base_url: String,
+    #[serde(borrow)]
+    answers: Vec<WrittenAnswer<'a>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WrittenAnswer<'a> {
+    local_ids: Vec<LocalId>,
+    patient_id: Option<String>,
+    empty: bool,
+    pages: usize,
+    outside_query: usize,
+    unreferenced: usize,
+    #[serde(borrow)]
+    resources: Vec<&'a RawValue>,
+}
+
+impl Keepable for KeptAnswer {
+    fn to_bytes(&self) -> Vec<u8> {
+        let MemberOutcome {
+            member,
+            name,
+            organization,
+            base_url,
+            elapsed: _,
+            kept_for: _,
+            answers,
+        } = &self.0;
+        let answers = answers.iter().map(|answer| WrittenAnswer {
+            local_ids: answer.local_ids.clone(),
+            patient_id: answer.patient_id.clone(),
+            empty: matches!(answer.status, Status::Empty(_)),
+            pages: answer.pages,
+            outside_query: answer.outside_query,
+            unreferenced: answer.dropped.of(DropReason::Unreferenced),
+            resources: answer.resources.iter().map(Resource::raw).collect(),
+        });
+        let written = Written {
+            form: FORM,
+            member: member.clone(),
+            name: name.clone(),
+            organization: organization.clone(),
+            base_url: base_url.clone(),
+            answers: answers.collect(),
+        };
+        serde_json::to_vec(&written).expect("plain data")
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let written: Written<'_> = serde_json::from_slice(bytes).ok()?;
+        if written.form != FORM {
+            return None;
+        }
+        let read = |answer: WrittenAnswer<'_>| {
+            let mut dropped = Dropped::default();
+            dropped.count(DropReason::Unreferenced, answer.unreferenced);
+            let resources = answer.resources.into_iter();
+            let resources =
+                resources.map(|raw| Resource::from_raw(raw.to_owned()).ok()).collect::<Option<_>>();
+            let status =
+                if answer.empty { Status::Empty(Emptiness::Nothing) } else { Status::Answered };
+            Some(RecordAnswer {
+                patient_id: answer.patient_id,
+                identity: Identity::Agrees,
+                pages: answer.pages,
+                outside_query: answer.outside_query,
+                dropped,
+                resources: resources?,
+                ..RecordAnswer::without_patient(answer.local_ids, status)
+            })
+        };
+        Some(Self(MemberOutcome {
+            member: written.member,
+            name: written.name,
+            organization: written.organization,
+            base_url: written.base_url,
+            elapsed: Duration::ZERO,
+            kept_for: None,
+            answers: written.answers.into_iter().map(read).collect::<Option<_>>()?,
+        }))
+    }
+
+    fn bytes(&self) -> usize {
+        let resources = self.0.answers.iter().flat_map(|answer| &answer.resources);
+        resources.map(|resource| resource.json().len() + RESOURCE_BYTES).sum()
+    }
+}
