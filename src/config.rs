@@ -15,7 +15,7 @@ use crate::{
     cache::CacheSettings,
     exchange::{ExchangeSettings, SnapshotSettings},
     federation::FederationSettings,
-    index::IndexLimits,
+    index::{IndexLimits, Snapshot},
     mllp::MllpSettings,
     storage::{DatabaseAddress, ServerAddress, StorageSettings},
     telemetry::LogSettings,
@@ -205,6 +205,9 @@ impl Default for AccessSettings {
 pub struct IndexConfig {
     /// The matching model, relative to the configuration's folder.
     pub model: PathBuf,
+    /// Where the memory is kept between a clean stop and the next start, relative to the working
+    /// directory; beside the database's file where absent.
+    pub snapshot: Option<PathBuf>,
     /// Batches of registrations that may wait for the linker.
     pub queue_max: usize,
     /// Registrations in one commit.
@@ -222,6 +225,7 @@ impl Default for IndexConfig {
         let limits = IndexLimits::default();
         Self {
             model: PathBuf::from("model.json"),
+            snapshot: None,
             queue_max: limits.queue_max,
             batch_records_max: limits.batch_records_max,
             person_records_judged_max: limits.person_records_judged_max,
@@ -274,6 +278,16 @@ impl Config {
         let folder = path.parent().unwrap_or_else(|| Path::new(""));
         config.resolve(folder);
         Ok(config)
+    }
+
+    /// Where the index keeps its memory between a clean stop and the next start: where it is told,
+    /// else beside the database where that is a file.
+    pub fn index_snapshot(&self) -> Option<Snapshot> {
+        match (&self.index.snapshot, &self.storage.url) {
+            (Some(path), _) => Some(Snapshot::at(path.clone())),
+            (None, None) => Some(Snapshot::beside(&self.storage.path)),
+            (None, Some(_)) => None,
+        }
     }
 
     /// Reads TOML; the error says where and which key.

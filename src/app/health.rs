@@ -56,6 +56,11 @@ async fn readyz(health: web::Data<Health>) -> HttpResponse {
         return HttpResponse::ServiceUnavailable()
             .body("not ready: the database is no longer written, restart the gateway\n");
     }
+    if let Some(error) = health.exchange.index.damage() {
+        tracing::error!(%error, "not ready");
+        return HttpResponse::ServiceUnavailable()
+            .body("not ready: the journal is damaged, bring back the last backup\n");
+    }
     match health.store.reader().meta("ready").await {
         Ok(_) => HttpResponse::Ok().body("ready\n"),
         Err(error) => {

@@ -131,9 +131,14 @@ async fn build(
     let consents =
         ConsentBook::open(store.clone(), config.access.consent, directory.clone()).await?;
     let audit = AuditLog::start(store.clone(), config.audit.clone(), Arc::clone(&clock)).await?;
-    let index =
-        Index::open(store.clone(), Arc::clone(&model), config.index.limits(), Arc::clone(&clock))
-            .await?;
+    let index = Index::open_from(
+        config.index_snapshot(),
+        store.clone(),
+        Arc::clone(&model),
+        config.index.limits(),
+        Arc::clone(&clock),
+    )
+    .await?;
     let identity = gateway_identity(&config.tls)?;
     let federation = Federation::new(
         config.federation.clone(),

@@ -73,7 +73,8 @@ pub async fn run(args: ImportArgs) -> anyhow::Result<ExitCode> {
     let model = Arc::new(read_model(&config.index.model)?);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let audit = AuditLog::start(store.clone(), config.audit.clone(), Arc::clone(&clock)).await?;
-    let index = Index::open(store.clone(), model, config.index.limits(), clock).await?;
+    let (snapshot, limits) = (config.index_snapshot(), config.index.limits());
+    let index = Index::open_from(snapshot, store.clone(), model, limits, clock).await?;
     // One action for the whole file: the journal holds each record's decision and the line it came from.
     let opened = audit.open(started(&code)).await?;
 

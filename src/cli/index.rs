@@ -13,7 +13,7 @@ use clap::{Args, Subcommand};
 use super::{model_file, unusable};
 use crate::{
     app::SystemClock,
-    index::{Index, IndexLimits, LinkChange, WhatIf, what_if},
+    index::{Index, IndexLimits, LinkChange, Snapshot, WhatIf, what_if},
     storage::{Database, DatabaseAddress, Reader, StorageSettings},
 };
 
@@ -119,7 +119,10 @@ async fn activate(args: ActivateArgs) -> anyhow::Result<ExitCode> {
         .await
         .with_context(|| format!("cannot open {}", args.database))?;
     let clock = Arc::new(SystemClock);
-    let index = Index::open(database.clone(), model, IndexLimits::default(), clock).await?;
+    // The gateway starts with this model next: what is kept here is for that start.
+    let snapshot = args.database.file().map(Snapshot::beside);
+    let limits = IndexLimits::default();
+    let index = Index::open_from(snapshot, database.clone(), model, limits, clock).await?;
     let entry = index.activate_model("tessera index activate").await;
     index.close().await;
     database.close().await;

@@ -158,7 +158,7 @@ pub(super) struct RaisedTask {
 /// What demographics say, in 128 bits: the first half of the SHA-256 of their JSON.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub(super) struct Content(u128);
+pub(super) struct Content(pub(super) u128);
 
 impl Content {
     pub(super) fn of(json: &str) -> Self {

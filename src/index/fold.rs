@@ -1,12 +1,12 @@
 //! Rebuilds the memory from the journal. Nothing is scored: what was decided stands.
 
-use std::pin::pin;
+use std::{pin::pin, sync::Arc};
 
 use futures_util::TryStreamExt as _;
 
 use crate::{
     domain::{Demographics, RecordKey},
-    matching::{Population, RecordNo},
+    matching::{Model, Population, RecordNo},
     storage::{JournalRow, Reader},
 };
 
@@ -19,6 +19,7 @@ use super::{
     deed::{Deed, DeedKind},
     registry::{Change, Effect, Misfit, Registry},
     search::{SearchIndex, Terms},
+    snapshot::Snapshot,
 };
 
 pub(super) struct Folded {
@@ -27,12 +28,36 @@ pub(super) struct Folded {
     pub(super) last_task_no: u64,
 }
 
-/// Folds the whole journal into an empty population.
-pub(super) async fn fold(reader: &Reader, population: Population) -> Result<Folded, IndexError> {
-    let search = SearchIndex::default();
-    let state = State { population, registry: Registry::default(), search };
-    let mut folded = Folded { state, last_seq: 0, last_task_no: 0 };
-    let mut rows = pin!(reader.journal(0));
+/// The memory after the whole journal: from a snapshot and what came since, or from the beginning.
+/// With it the last entry that the snapshot held, or 0.
+pub(super) async fn fold(
+    reader: &Reader,
+    model: &Arc<Model>,
+    snapshot: Option<&Snapshot>,
+) -> Result<(Folded, u64), IndexError> {
+    if let Some(snapshot) = snapshot
+        && let Some(kept) = snapshot.read(reader, model).await
+    {
+        let kept_seq = kept.last_seq;
+        match fold_rest(reader, kept).await {
+            // What does not fit may be the snapshot's fault, or the journal's.
+            Err(IndexError::DamagedJournal { seq }) => {
+                tracing::warn!(seq, "the snapshot is not used: what came after does not fit it");
+            }
+            folded => return Ok((folded?, kept_seq)),
+        }
+    }
+    let population = Population::new(Arc::clone(model));
+    let (registry, search) = (Registry::default(), SearchIndex::default());
+    let state = State { population, registry, search };
+    let folded = fold_rest(reader, Folded { state, last_seq: 0, last_task_no: 0 }).await?;
+    Ok((folded, 0))
+}
+
+/// Folds what the journal holds beyond what is folded already.
+async fn fold_rest(reader: &Reader, mut folded: Folded) -> Result<Folded, IndexError> {
+    let kept = folded.last_seq;
+    let mut rows = pin!(reader.journal(kept));
     while let Some(row) = rows.try_next().await? {
         let seq = folded.last_seq + 1;
         if row.seq != seq || folded.fold(row).is_err() {
@@ -41,10 +66,11 @@ pub(super) async fn fold(reader: &Reader, population: Population) -> Result<Fold
         folded.last_seq = seq;
     }
     tracing::info!(
-        entries = folded.last_seq,
+        kept,
+        folded = folded.last_seq - kept,
         records = folded.state.registry.records_total(),
         persons = folded.state.registry.persons_total(),
-        "the journal is folded"
+        "the index is open"
     );
     Ok(folded)
 }

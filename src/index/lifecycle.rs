@@ -149,7 +149,7 @@ impl Index {
     pub async fn follow(&self, word: LocalWord) -> Result<Followed, LocalRefusal> {
         let (done, answer) = oneshot::channel();
         let job = Job::Local(Box::new(LocalJob { word, done }));
-        self.jobs.send(job).await.map_err(|_| IndexError::Closed)?;
+        self.hand(job).await?;
         answer.await.map_err(|_| IndexError::Closed)?
     }
 }

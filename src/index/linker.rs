@@ -10,7 +10,7 @@ use crate::{
 };
 
 use super::{
-    IndexError, IndexLimits, Shared,
+    End, IndexError, IndexLimits, Shared,
     decide::event_micros,
     draft::Drafted,
     join::join_rows_max,
@@ -50,7 +50,7 @@ struct Asked {
 
 impl Linker {
     /// Works until told to close, or until nobody can hand it anything any more.
-    pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+    pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>) -> End {
         while let Some(job) = jobs.blocking_recv() {
             let mut batch = Batch::default();
             let mut other = batch.take(job);
@@ -69,6 +69,7 @@ impl Linker {
                 Some(Job::Register { .. }) | None => {}
             }
         }
+        End { last_seq: self.next_seq - 1, last_task_no: self.next_task_no - 1 }
     }
 
     fn link_batch(&mut self, batch: Batch) {

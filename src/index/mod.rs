@@ -2,7 +2,8 @@
 //!
 //! A fold over the journal of recorded decisions. [`Index::register`] decides about one record,
 //! makes the decision durable and only then lets anybody see it; [`Index::open`] folds what was
-//! decided and never scores again. One thread links, any number read.
+//! decided and never scores again, from the beginning or from a [`Snapshot`] on. One thread links,
+//! any number read.
 
 mod decide;
 mod decision;
@@ -13,6 +14,7 @@ mod fold;
 mod golden;
 mod join;
 mod judge;
+mod kept_memory;
 mod lifecycle;
 mod limits;
 mod linker;
@@ -24,6 +26,7 @@ mod registry;
 mod review;
 mod rules;
 mod search;
+mod snapshot;
 mod steward;
 mod story;
 mod survivorship;
@@ -33,7 +36,7 @@ mod tests;
 mod told;
 mod what_if;
 
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
@@ -54,10 +57,12 @@ pub use query::PersonMatch;
 pub use registration::{Outcome, Registered, Registration};
 pub use review::{ReviewPage, ReviewQuery, ReviewTask, TaskKind, TaskState};
 pub use search::{Criterion, IdentifierToken, Part, TextMatch, TextPart, TooBroad};
+pub use snapshot::Snapshot;
 pub use steward::{Acted, ReviewVerdict, StewardAct, StewardRefusal};
 pub use story::{MixedSpan, Story, StoryEvent};
 pub use what_if::{LinkChange, WhatIf, what_if};
 
+use kept_memory::KeptMemory;
 use linker::{Job, Linker};
 use registry::Registry;
 use search::SearchIndex;
@@ -91,7 +96,14 @@ pub struct Index {
     limits: IndexLimits,
     jobs: mpsc::Sender<Job>,
     /// Answers once the linker's thread has ended.
-    ended: std::sync::Mutex<Option<oneshot::Receiver<()>>>,
+    ended: Mutex<Option<oneshot::Receiver<End>>>,
+    kept: Option<KeptMemory>,
+}
+
+/// How far the linker came.
+struct End {
+    last_seq: u64,
+    last_task_no: u64,
 }
 
 /// What readers see and the linker changes.
@@ -127,8 +139,20 @@ impl Index {
         limits: IndexLimits,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, IndexError> {
+        Self::open_from(None, db, model, limits, clock).await
+    }
+
+    /// As [`Self::open`], but from a snapshot where there is one, folding only what came since. At
+    /// the end the memory is kept there.
+    pub async fn open_from(
+        snapshot: Option<Snapshot>,
+        db: Database,
+        model: Arc<Model>,
+        limits: IndexLimits,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, IndexError> {
         let model_version = model.version().to_owned();
-        let folded = fold::fold(db.reader(), Population::new(model)).await?;
+        let (folded, kept_seq) = fold::fold(db.reader(), &model, snapshot.as_ref()).await?;
         if let Some(activated) = folded.state.registry.activated_model()
             && activated != model_version
         {
@@ -139,36 +163,53 @@ impl Index {
             );
         }
         let shared = Arc::new(Shared(RwLock::new(folded.state)));
+        let end = End { last_seq: folded.last_seq, last_task_no: folded.last_task_no };
+        let kept = match snapshot {
+            Some(snapshot) => Some(KeptMemory::new(snapshot, kept_seq, &db, &shared, &end).await),
+            None => None,
+        };
         let (jobs, queue) = mpsc::channel(limits.queue_max.max(1));
-        let (end, ended) = oneshot::channel();
+        let (ending, ended) = oneshot::channel();
         let linker = Linker {
             db: db.clone(),
             shared: Arc::clone(&shared),
             limits: limits.clone(),
             clock,
             model_version,
-            next_seq: folded.last_seq + 1,
-            next_task_no: folded.last_task_no + 1,
+            next_seq: end.last_seq + 1,
+            next_task_no: end.last_task_no + 1,
         };
         std::thread::Builder::new()
             .name("index-linker".to_owned())
-            .spawn(move || {
-                linker.run(queue);
-                // Whoever waits for the end may have gone.
-                let _ = end.send(());
-            })
+            // Whoever waits for the end may have gone.
+            .spawn(move || drop(ending.send(linker.run(queue))))
             .map_err(|error| StorageError::Io(error.kind().to_string()))?;
-        Ok(Self { db, shared, limits, jobs, ended: std::sync::Mutex::new(Some(ended)) })
+        Ok(Self { db, shared, limits, jobs, ended: Mutex::new(Some(ended)), kept })
     }
 
-    /// Takes no more registrations, finishes those under way and ends the linker. The database
-    /// stays open.
+    /// Why the journal is not to be built upon, where that was found after the index was opened from
+    /// a snapshot: nothing is decided any more.
+    pub fn damage(&self) -> Option<&IndexError> {
+        self.kept.as_ref().and_then(KeptMemory::damage)
+    }
+
+    /// Hands the linker something to do.
+    async fn hand(&self, job: Job) -> Result<(), IndexError> {
+        match self.damage() {
+            Some(damage) => Err(damage.clone()),
+            None => self.jobs.send(job).await.map_err(|_| IndexError::Closed),
+        }
+    }
+
+    /// Takes no more registrations, finishes those under way, ends the linker and keeps the memory
+    /// in the snapshot, if it has one. The database stays open.
     pub async fn close(&self) {
         // The linker may have ended already; then there is nothing to wait for.
         let _ = self.jobs.send(Job::Close).await;
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(ended) = ended {
-            let _ = ended.await;
+        let Some(ended) = ended else { return };
+        if let (Ok(end), Some(kept)) = (ended.await, &self.kept) {
+            kept.close(&self.db, &self.shared, &end).await;
         }
     }
 }

@@ -118,7 +118,7 @@ impl Index {
         let batch = prepare(batch).await?;
         let (done, answer) = tokio::sync::oneshot::channel();
         let job = Job::Register { batch, done };
-        self.jobs.send(job).await.map_err(|_| IndexError::Closed)?;
+        self.hand(job).await?;
         Ok(Handed(answer))
     }
 }

@@ -1,6 +1,7 @@
 //! The committed records and persons, compactly.
 
 mod act;
+mod keeping;
 
 use std::{
     collections::{HashMap, HashSet},

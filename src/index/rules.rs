@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 use foldhash::fast::RandomState;
 use serde::{Deserialize, Serialize};
 
+use crate::matching::kept::{Kept, Sink, Source};
+
 /// What holds between two groups of records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -132,6 +134,23 @@ impl Rules {
     #[cfg(test)]
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &Rule)> {
         self.by_seq.iter().map(|(seq, rule)| (*seq, rule))
+    }
+}
+
+impl Kept for Rules {
+    fn keep(&self, out: &mut Sink<'_>) {
+        let rules: Vec<(&u64, &Rule)> = self.by_seq.iter().collect();
+        // Serializing plain strings, numbers and lists into memory has no way to fail.
+        serde_json::to_string(&rules).expect("rules are plain data").keep(out);
+    }
+
+    fn read(from: &mut Source<'_>) -> Option<Self> {
+        let kept: Vec<(u64, Rule)> = serde_json::from_str(&String::read(from)?).ok()?;
+        let mut rules = Self::default();
+        for (seq, rule) in kept {
+            rules.add(seq, rule);
+        }
+        Some(rules)
     }
 }
 

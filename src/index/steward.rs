@@ -222,7 +222,7 @@ impl Index {
         let (done, answer) = oneshot::channel();
         let job = StewardJob { order, by, reason, source_message, done };
         let job = Job::Steward(Box::new(job));
-        self.jobs.send(job).await.map_err(|_| IndexError::Closed)?;
+        self.hand(job).await?;
         answer.await.map_err(|_| IndexError::Closed)?
     }
 }

@@ -7,10 +7,12 @@ use std::{
 };
 
 use foldhash::fast::RandomState;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::{
     domain::{EnterpriseId, RecordKey},
+    matching::kept::{Kept, Sink, Source},
     storage::ReviewTaskRow,
 };
 
@@ -82,9 +84,14 @@ pub(super) struct Tasks {
 
 impl Tasks {
     pub(super) fn raise(&mut self, task: &RaisedTask, record_no: u32, opened: OffsetDateTime) {
-        self.asked.insert(Question::of(task, record_no));
-        self.by_no.insert(task.no, KeptTask::new(task.clone(), record_no, opened));
-        self.enlist(task.no);
+        self.put(KeptTask::new(task.clone(), record_no, opened));
+    }
+
+    fn put(&mut self, task: KeptTask) {
+        let no = task.raised.no;
+        self.asked.insert(Question::of(&task.raised, task.record_no));
+        self.by_no.insert(no, task);
+        self.enlist(no);
     }
 
     /// Moves a task from one state to another; whoever claims it owns it.
@@ -169,5 +176,59 @@ impl Tasks {
     /// Every task, the oldest first.
     pub(super) fn iter(&self) -> impl Iterator<Item = &KeptTask> {
         self.by_no.values()
+    }
+}
+
+/// A task as the snapshot keeps it.
+#[derive(Serialize, Deserialize)]
+struct TaskInSnapshot<'a> {
+    raised: Cow<'a, RaisedTask>,
+    record_no: u32,
+    state: TaskState,
+    owner: Option<Cow<'a, str>>,
+    /// Nanoseconds since 1970.
+    opened: i128,
+    changed: i128,
+}
+
+impl Kept for Tasks {
+    fn keep(&self, out: &mut Sink<'_>) {
+        // Whatever is listed beside is told by the tasks themselves.
+        let Self { by_no, unanswered: _, by_record: _, by_other: _, asked: _ } = self;
+        let tasks = by_no.values().map(|task| {
+            let KeptTask { raised, record_no, opened, state, owner, changed } = task;
+            TaskInSnapshot {
+                raised: Cow::Borrowed(raised),
+                record_no: *record_no,
+                state: *state,
+                owner: owner.as_deref().map(Cow::Borrowed),
+                opened: opened.unix_timestamp_nanos(),
+                changed: changed.unix_timestamp_nanos(),
+            }
+        });
+        let tasks: Vec<TaskInSnapshot<'_>> = tasks.collect();
+        // Serializing plain strings, numbers and lists into memory has no way to fail.
+        serde_json::to_string(&tasks).expect("tasks are plain data").keep(out);
+    }
+
+    fn read(from: &mut Source<'_>) -> Option<Self> {
+        let text = String::read(from)?;
+        let kept: Vec<TaskInSnapshot<'_>> = serde_json::from_str(&text).ok()?;
+        let mut tasks = Self::default();
+        for task in kept {
+            let TaskInSnapshot { raised, record_no, state, owner, opened, changed } = task;
+            let [opened, changed] =
+                [opened, changed].map(OffsetDateTime::from_unix_timestamp_nanos);
+            let owner = owner.map(|owner| owner.as_ref().into());
+            tasks.put(KeptTask {
+                raised: raised.into_owned(),
+                record_no,
+                opened: opened.ok()?,
+                state,
+                owner,
+                changed: changed.ok()?,
+            });
+        }
+        Some(tasks)
     }
 }

@@ -30,6 +30,7 @@ mod joining;
 mod lifecycle;
 mod rebuilding;
 mod registering;
+mod snapshot;
 mod stewardship;
 
 const START: OffsetDateTime = datetime!(2026-03-05 12:00:00.000000789 UTC);
@@ -59,12 +60,20 @@ impl World {
     async fn at(home: TempDir, file_bytes_max: Option<u64>, model: Model) -> Self {
         let path = home.path().join("tessera.db");
         let settings = StorageSettings { file_bytes_max, ..StorageSettings::at(path) };
-        let db = Database::open(&settings).await.expect("the database opens");
+        Self::opened(home, &settings, model, None).await
+    }
+
+    async fn opened(
+        home: TempDir,
+        settings: &StorageSettings,
+        model: Model,
+        snapshot: Option<Snapshot>,
+    ) -> Self {
+        let db = Database::open(settings).await.expect("the database opens");
         let clock = Arc::new(TickingClock::default());
         let limits = IndexLimits { batch_records_max: 16, ..IndexLimits::default() };
-        let index =
-            Index::open(db.clone(), Arc::new(model), limits, clock).await.expect("it opens");
-        Self { home, db, index }
+        let index = Index::open_from(snapshot, db.clone(), Arc::new(model), limits, clock).await;
+        Self { home, db, index: index.expect("it opens") }
     }
 
     async fn reopen(self, file_bytes_max: Option<u64>, model: Model) -> Self {

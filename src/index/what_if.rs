@@ -57,7 +57,8 @@ pub async fn what_if(
     limits: &IndexLimits,
 ) -> Result<WhatIf, IndexError> {
     let version = model.version().to_owned();
-    let state = fold(reader, Population::new(model)).await?.state;
+    let (folded, _) = fold(reader, &model, None).await?;
+    let state = folded.state;
     let registry = &state.registry;
     let mut trial = Trial::default();
     let mut records = Vec::new();

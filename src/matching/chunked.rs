@@ -2,6 +2,8 @@
 
 use std::ops::{Index, IndexMut};
 
+use super::kept::{Kept, Sink, Source};
+
 /// Items in one piece.
 const PIECE: usize = 1 << 12;
 
@@ -53,6 +55,18 @@ impl<T> IndexMut<usize> for Chunked<T> {
     #[inline]
     fn index_mut(&mut self, at: usize) -> &mut T {
         &mut self.pieces[at / PIECE][at % PIECE]
+    }
+}
+
+impl<T: Kept> Kept for Chunked<T> {
+    fn keep(&self, out: &mut Sink<'_>) {
+        self.pieces.keep(out);
+    }
+
+    fn read(from: &mut Source<'_>) -> Option<Self> {
+        let pieces = Vec::<Vec<T>>::read(from)?;
+        let full = pieces.iter().rev().skip(1).all(|piece| piece.len() == PIECE);
+        full.then_some(Self { pieces })
     }
 }
 

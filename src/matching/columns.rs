@@ -2,6 +2,7 @@
 
 use super::{
     chunked::Chunked,
+    kept::{Kept, Sink, Source, kept},
     lexicon::Lexicon,
     nicknames,
     normalize::{
@@ -529,6 +530,53 @@ fn intern_place(to: &mut impl Interner, place: &NormalizedPlace) -> PlaceRow {
         city: to.value(Field::Area, place.city.as_bytes()),
         postal_code: to.value(Field::Area, place.postal_code.as_bytes()),
         building: if street == 0 { 0 } else { to.value(Field::Building, &building) },
+    }
+}
+
+kept!(NameRow { given, middle, family, parts, suffix, newborn });
+kept!(PlaceRow { number, street, unit, city, postal_code, building });
+kept!(SsnRow { whole, last_four });
+kept!(Row {
+    name,
+    place,
+    birth_date,
+    ssn,
+    phone,
+    email,
+    record_number,
+    identifier,
+    more,
+    sex,
+    birth_order,
+});
+kept!(More { names, places, ssns, phones, emails, record_numbers, identifiers });
+
+impl Kept for Columns {
+    fn keep(&self, out: &mut Sink<'_>) {
+        let Self { lexicons, family_parts, nicknames: _, sketches, namespaces, rows, more } = self;
+        lexicons.keep(out);
+        family_parts.keep(out);
+        sketches.keep(out);
+        namespaces.keep(out);
+        rows.keep(out);
+        more.keep(out);
+    }
+
+    fn read(from: &mut Source<'_>) -> Option<Self> {
+        let lexicons: [Lexicon; FIELDS] = Kept::read(from)?;
+        let names = &lexicons[Field::Name as usize];
+        let clusters =
+            |id| std::str::from_utf8(names.text(id)).map_or(&[][..], nicknames::clusters);
+        let nicknames = (0..names.len() as u32).map(clusters).collect();
+        Some(Self {
+            lexicons,
+            family_parts: Kept::read(from)?,
+            nicknames,
+            sketches: Kept::read(from)?,
+            namespaces: Kept::read(from)?,
+            rows: Kept::read(from)?,
+            more: Kept::read(from)?,
+        })
     }
 }
 

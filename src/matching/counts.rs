@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use super::{
     blocking::fingerprint,
     columns::{Columns, Field, Side},
+    kept::kept,
     normalize::BirthDate,
 };
 
@@ -113,6 +114,9 @@ impl Counts {
         Self { holders, ..counts }
     }
 }
+
+kept!(Occurrences { of, total });
+kept!(Counts { given, family, cities, postal_codes, dates, dated, holders, records });
 
 /// The values of a shared field that one record holds.
 pub(crate) fn shared_values(side: Side<'_>, field: Field) -> Vec<u32> {

@@ -4,7 +4,10 @@ use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
 
-use super::table::Table;
+use super::{
+    kept::{Kept, Sink, Source},
+    table::Table,
+};
 
 /// Distinct texts of one field, append-only.
 #[derive(Clone)]
@@ -69,6 +72,29 @@ fn slice<'a>(bytes: &'a [u8], ends: &[u32], id: u32) -> &'a [u8] {
         return &[];
     }
     &bytes[ends[id - 1] as usize..ends[id] as usize]
+}
+
+impl Kept for Lexicon {
+    fn keep(&self, out: &mut Sink<'_>) {
+        self.bytes.keep(out);
+        self.ends.keep(out);
+    }
+
+    fn read(from: &mut Source<'_>) -> Option<Self> {
+        let (bytes, ends) = (Vec::<u8>::read(from)?, Vec::<u32>::read(from)?);
+        let whole = ends.first() == Some(&0)
+            && ends.is_sorted()
+            && ends.last().is_some_and(|end| *end as usize == bytes.len());
+        if !whole {
+            return None;
+        }
+        let mut table = Table::default();
+        let hash_of = |id: &u32| HASHER.hash_one(slice(&bytes, &ends, *id));
+        for id in 1..ends.len() as u32 {
+            table.insert(hash_of(&id), id, hash_of);
+        }
+        Some(Self { bytes, ends, table })
+    }
 }
 
 #[cfg(test)]

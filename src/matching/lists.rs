@@ -3,6 +3,8 @@
 //! A list of one stands in its handle. Longer ones stand in slots of a few sizes, all slots of one size
 //! side by side, and move to a slot that fits as they grow and shrink. Few have an allocation of their own.
 
+use super::kept::{kept, kept_one};
+
 /// Marks the part of a slot that its list does not fill.
 const EMPTY: u32 = u32::MAX;
 /// The sizes of slots, each half as large again as the one before: a third stands empty at most.
@@ -190,6 +192,10 @@ impl Lists {
         List::in_slot(size, slot)
     }
 }
+
+kept_one!(List);
+kept!(Slots { numbers, free });
+kept!(Lists { sizes, long, free_long });
 
 #[cfg(test)]
 mod tests {

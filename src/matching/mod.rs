@@ -9,9 +9,12 @@ mod columns;
 mod comparison;
 mod counts;
 #[cfg(test)]
+mod dump;
+#[cfg(test)]
 mod every_level;
 mod explain;
 mod grade;
+pub(crate) mod kept;
 mod levels;
 mod lexicon;
 pub(crate) mod lists;

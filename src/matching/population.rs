@@ -9,6 +9,7 @@ use super::{
     counts::{Counts, SHARED_FIELDS, shared_values},
     explain::{Explanation, explain},
     grade::{MatchGrade, PairVerdict},
+    kept::{Kept, Sink, Source},
     model::Model,
     normalize::NormalizedRecord,
     person::{Evidence, KIN_DOUBT_BITS, PersonVerdict, sample},
@@ -172,6 +173,27 @@ impl Population {
         }
         self.derived_at = self.counts.records as f64;
         self
+    }
+
+    /// Everything but the model, as bytes.
+    pub(crate) fn keep(&self, out: &mut Sink<'_>) {
+        let Self { model: _, columns, counts, terms, scorer: _, postings, derived_at } = self;
+        columns.keep(out);
+        counts.keep(out);
+        terms.keep(out);
+        postings.keep(out);
+        derived_at.keep(out);
+    }
+
+    /// The population that was kept, judged by the model that it was judged by.
+    pub(crate) fn read(model: Arc<Model>, from: &mut Source<'_>) -> Option<Self> {
+        let columns = Columns::read(from)?;
+        let counts = Counts::read(from)?;
+        let terms = TermWeights::read(from)?;
+        let postings = Postings::read(from)?;
+        let derived_at = f64::read(from)?;
+        let scorer = Scorer::new(&model, derived_at, &terms.collisions);
+        Some(Self { model, columns, counts, terms, scorer, postings, derived_at })
     }
 
     /// Normalizes a record to ask with.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     columns::Field,
     counts::{Counts, Occurrences, SHARED_FIELDS},
+    kept::kept,
     levels::{Attribute, birth_date, email, family, given, location, phone, ssn},
     normalize::BirthDate,
 };
@@ -232,6 +233,21 @@ pub(crate) struct TermWeights {
     /// seen: what duplicates cannot inflate.
     pub(crate) birth_date_floor: f64,
 }
+
+kept!(Collisions { given, family, birth_date, social_security, phone, email, building });
+kept!(NameTerms { ln_share, unseen, adjust, fuzzy });
+kept!(AreaTerms { adjust });
+kept!(SharedTerms { holders, shared_above, adjust });
+kept!(TermWeights {
+    given,
+    family,
+    cities,
+    postal_codes,
+    frequent_dates,
+    shared,
+    collisions,
+    birth_date_floor,
+});
 
 /// What the model knows of frequencies before a population is seen.
 pub(crate) struct Shipped<'a> {

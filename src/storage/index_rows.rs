@@ -99,26 +99,13 @@ impl Reader {
     }
 
     /// The demographics that journal entries brought, JSON, and when; entries without any are
-    /// left out.
+    /// left out. Each entry is checked as a whole.
     pub async fn told_demographics(
         &self,
         seqs: &[u64],
     ) -> Result<HashMap<u64, (OffsetDateTime, String)>, StorageError> {
-        let mut told = HashMap::with_capacity(seqs.len());
-        for chunk in seqs.chunks(256) {
-            let mut query = "SELECT seq, recorded_at, demographics FROM journal \
-                 WHERE demographics IS NOT NULL AND seq IN ("
-                .to_owned();
-            placeholders(&mut query, 1, chunk.len());
-            query.push(')');
-            let wanted = chunk.iter().map(|seq| Value::from(*seq as i64));
-            let mut rows = self.pool().fetch(Statement::built(query, wanted.collect()));
-            while let Some(row) = rows.try_next().await? {
-                let mut columns = Columns::of(&row, "journal");
-                told.insert(columns.count()?, (columns.time()?, columns.value()?));
-            }
-        }
-        Ok(told)
+        let rows = self.journal_entries(seqs).await?.into_iter();
+        Ok(rows.filter_map(|row| Some((row.seq, (row.recorded, row.demographics?)))).collect())
     }
 
     /// Up to `rows_max` review tasks in one state, oldest first, after task `after_no` (0 for the first).

@@ -16,7 +16,10 @@ use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use hashbrown::{HashMap, HashSet};
 
-use crate::domain::PartialDate;
+use crate::{
+    domain::PartialDate,
+    matching::kept::{kept, kept_one},
+};
 
 use super::deed::Deed;
 
@@ -102,6 +105,36 @@ impl SearchIndex {
     }
 }
 
+kept_one!(WordKey);
+kept_one!(DateKey);
+kept!(SearchIndex { words, by_word, by_birth_date, numbers, systems });
+
 fn add(posting: hashbrown::hash_map::Entry<'_, WordKey, Posting, Hasher>, record: u32) {
     posting.and_modify(|held| held.add(record)).or_insert(Posting::One(record));
+}
+
+/// Where each value leads, line by line in one order.
+#[cfg(test)]
+impl SearchIndex {
+    pub(super) fn dump(&self) -> Vec<String> {
+        let Self { words, by_word, by_birth_date, numbers, systems } = self;
+        let led_to = |posting: &Posting| {
+            let mut records = Vec::new();
+            posting.read(&mut records);
+            records.into_iter().collect::<std::collections::BTreeSet<u32>>()
+        };
+        let mut lines: Vec<String> = Vec::new();
+        for (WordKey(key), posting) in by_word {
+            let word = words.text(key & 0x0FFF_FFFF);
+            assert!(words.beginning(&word).any(|no| no == key & 0x0FFF_FFFF));
+            lines.push(format!("word {} {word} {:?}", key >> 28, led_to(posting)));
+        }
+        lines.extend(
+            by_birth_date.iter().map(|(date, held)| format!("{} {:?}", date.0, led_to(held))),
+        );
+        lines.extend(numbers.dump());
+        lines.extend(systems.iter().map(|system| format!("system {system}")));
+        lines.sort_unstable();
+        lines
+    }
 }

@@ -5,6 +5,8 @@ use std::hash::{BuildHasher as _, Hash};
 
 use foldhash::fast::FixedState;
 
+use crate::matching::kept::kept;
+
 const BUCKETS: usize = 1 << 16;
 /// Fixed, so that the same records give the same layout.
 const HASHER: FixedState = FixedState::with_seed(0x5ea2_c4ed);
@@ -41,6 +43,20 @@ impl Numbers {
     pub(super) fn records(&self, value: &impl Hash) -> impl Iterator<Item = u32> {
         let (bucket, digest) = place(value);
         self.buckets[bucket].iter().filter(move |held| held.0 == digest).map(|held| held.1)
+    }
+}
+
+kept!(Numbers { buckets });
+
+#[cfg(test)]
+impl Numbers {
+    pub(super) fn dump(&self) -> impl Iterator<Item = String> {
+        let filled = self.buckets.iter().enumerate().filter(|(_, bucket)| !bucket.is_empty());
+        filled.map(|(at, bucket)| {
+            let mut held = bucket.clone();
+            held.sort_unstable();
+            format!("number {at} {held:?}")
+        })
     }
 }
 

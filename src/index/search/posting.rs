@@ -1,5 +1,7 @@
 //! The records that hold one value, in few bytes.
 
+use crate::matching::kept::{Kept, Sink, Source, kept};
+
 /// Record numbers in order of arrival, as differences: one to five bytes each.
 ///
 /// A record may stand in it twice until the list is packed, and longer than its value holds: what is
@@ -104,6 +106,31 @@ impl Many {
         // An eighth of room: lists are many, and half of it would stand empty.
         packed.bytes.reserve_exact(packed.bytes.len() / 8 + 16);
         *self = packed;
+    }
+}
+
+kept!(Many { bytes, last, len });
+
+impl Kept for Posting {
+    fn keep(&self, out: &mut Sink<'_>) {
+        match self {
+            Self::One(only) => {
+                0_u8.keep(out);
+                only.keep(out);
+            }
+            Self::Many(many) => {
+                1_u8.keep(out);
+                many.keep(out);
+            }
+        }
+    }
+
+    fn read(from: &mut Source<'_>) -> Option<Self> {
+        match u8::read(from)? {
+            0 => u32::read(from).map(Self::One),
+            1 => <Many as Kept>::read(from).map(|many| Self::Many(Box::new(many))),
+            _ => None,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Texts as words that can be looked up by their beginning, whatever their case and accents.
 
-use crate::matching::Lexicon;
+use crate::matching::{Lexicon, kept::kept};
 
 /// What is kept of one word, in bytes; longer ones are found by their beginning and then compared.
 const WORD_BYTES_MAX: usize = 32;
@@ -84,10 +84,17 @@ impl Words {
         })
     }
 
+    #[cfg(test)]
+    pub(super) fn text(&self, no: u32) -> String {
+        String::from_utf8_lossy(self.lexicon.text(no)).into_owned()
+    }
+
     fn unsorted(&self) -> impl Iterator<Item = u32> {
         self.sorted.len() as u32 + 1..self.lexicon.len() as u32
     }
 }
+
+kept!(Words { lexicon, sorted });
 
 #[cfg(test)]
 mod tests {

@@ -349,7 +349,7 @@ async fn who_is_left_when_two_are_taken_apart_is_in_doubt() {
     world.check_rebuild().await;
 }
 
-fn words() -> impl Strategy<Value = LocalWord> {
+pub(super) fn words() -> impl Strategy<Value = LocalWord> {
     let record = || prop::sample::select(vec!["north/1", "north/2", "north/3", "north/4"]);
     let hour = prop::option::of(0_i64..24);
     (0_u8..5, record(), record(), hour).prop_map(|(what, one, other, hour)| {

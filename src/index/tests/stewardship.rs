@@ -499,13 +499,13 @@ async fn an_unidentified_patient_is_linked_to_nobody_and_a_newborn_not_to_its_mo
 }
 
 /// What a steward may try at random.
-fn tries() -> impl Strategy<Value = (u8, u64, u8)> {
+pub(super) fn tries() -> impl Strategy<Value = (u8, u64, u8)> {
     (0_u8..7, 1_u64..60, 0_u8..4)
 }
 
 impl World {
     /// Tries something on whoever is there.
-    async fn try_anything(&self, (what, number, pick): (u8, u64, u8)) {
+    pub(super) async fn try_anything(&self, (what, number, pick): (u8, u64, u8)) {
         let persons: Vec<EnterpriseId> = self.memory().persons.into_keys().collect();
         let person = |at: u64| persons[at as usize % persons.len()];
         let task = number % 12 + 1;

@@ -12,6 +12,7 @@ pub(crate) use postings::Postings;
 
 use super::{
     columns::{Side, View},
+    kept::kept_one,
     similarity::sound_code,
 };
 
@@ -27,6 +28,8 @@ impl Key {
         (self.0 >> HASH_BITS) as u8
     }
 }
+
+kept_one!(Key);
 
 /// Who a record seems to be, roughly: how the given name sounds, and the birth date.
 pub(crate) fn fingerprint(view: View<'_>, side: Side<'_>) -> u32 {

@@ -1,7 +1,10 @@
 //! Keys to records, for a population that grows record by record.
 
 use super::Key;
-use crate::matching::lists::{List, Lists};
+use crate::matching::{
+    kept::kept,
+    lists::{List, Lists},
+};
 
 /// Parts that grow by themselves: none is ever so large that growing would keep readers waiting.
 const PARTS: usize = 256;
@@ -145,6 +148,9 @@ impl Part {
         if to >= from { to - from } else { to + self.slots.len() - from }
     }
 }
+
+kept!(Part { slots, filled, lists });
+kept!(Postings { parts });
 
 #[cfg(test)]
 mod tests {

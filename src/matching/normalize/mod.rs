@@ -19,7 +19,11 @@ pub(crate) use names::{NormalizedName, SUFFIXES_VERSION, Suffix, normalize_name}
 pub(crate) use newborns::Newborn;
 pub(crate) use placeholders::VERSION as PLACEHOLDERS_VERSION;
 
+use super::kept::kept_one;
 use crate::domain::{Demographics, IdentifierKind, Name, NameUse, Sex};
+
+kept_one!(BirthDate);
+kept_one!(Suffix);
 
 /// At most this many values of one attribute are kept, the first told first: a bound on what one
 /// record can make others compare.

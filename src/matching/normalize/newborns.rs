@@ -1,6 +1,8 @@
 //! Stand-ins for the names of newborns: BABYBOY, INFANT GIRL B, TWIN A, BOY OF MARIA, JUDY GIRL A,
 //! 2JUDYSGIRL. They name nobody, but tell the sex, and which of several is meant.
 
+use crate::matching::kept::kept;
+
 /// Whether a given name is a stand-in for a newborn's, which of several it means, and the sex it tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Newborn {
@@ -9,6 +11,8 @@ pub(crate) struct Newborn {
     /// `M`, `F`, or 0.
     sex: u8,
 }
+
+kept!(Newborn { place, sex });
 
 impl Newborn {
     /// Reads a given name, or a stand-in told over given and middle name.
