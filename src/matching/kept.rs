@@ -19,7 +19,9 @@ pub(crate) trait Kept: Sized {
     fn read(from: &mut Source<'_>) -> Option<Self>;
 
     fn keep_all(items: &[Self], out: &mut Sink<'_>) {
-        items.iter().for_each(|item| item.keep(out));
+        for item in items {
+            item.keep(out);
+        }
     }
 
     fn read_all(count: usize, from: &mut Source<'_>) -> Option<Vec<Self>> {
@@ -228,15 +230,11 @@ fn keep_text(text: &str, out: &mut Sink<'_>) {
 
 impl<T: Kept, const N: usize> Kept for [T; N] {
     fn keep(&self, out: &mut Sink<'_>) {
-        self.iter().for_each(|item| item.keep(out));
+        T::keep_all(self, out);
     }
 
     fn read(from: &mut Source<'_>) -> Option<Self> {
-        let mut items = Vec::with_capacity(N);
-        for _ in 0..N {
-            items.push(T::read(from)?);
-        }
-        items.try_into().ok()
+        T::read_all(N, from)?.try_into().ok()
     }
 }
 
@@ -310,7 +308,9 @@ macro_rules! kept_tables {
             impl<T: Kept + Eq + Hash, S: BuildHasher + Default> Kept for Set<T, S> {
                 fn keep(&self, out: &mut Sink<'_>) {
                     self.len().keep(out);
-                    self.iter().for_each(|item| item.keep(out));
+                    for item in self {
+                        item.keep(out);
+                    }
                 }
 
                 fn read(from: &mut Source<'_>) -> Option<Self> {

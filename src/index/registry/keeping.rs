@@ -2,10 +2,15 @@
 
 use std::hash::BuildHasher as _;
 
-use super::{Interned, Person, Registry, Row};
+use foldhash::fast::RandomState;
+
+use super::{Person, Registry, Row, interned::Interned};
 use crate::{
     index::{decision::Content, deed::Standing},
-    matching::kept::{Kept, Sink, Source, kept},
+    matching::{
+        kept::{Kept, Sink, Source, kept},
+        table::Table,
+    },
 };
 
 kept!(Row {
@@ -116,14 +121,14 @@ impl Kept for Registry {
         let mut registry = Self {
             records: Kept::read(from)?,
             values: Kept::read(from)?,
-            by_key: Default::default(),
-            hasher: Default::default(),
+            by_key: Table::default(),
+            hasher: RandomState::default(),
             members: Kept::read(from)?,
             systems: Kept::read(from)?,
             sources: Kept::read(from)?,
             persons: Kept::read(from)?,
             lists: Kept::read(from)?,
-            by_id: Default::default(),
+            by_id: Table::default(),
             absorbed: Kept::read(from)?,
             by_entry: Kept::read(from)?,
             stale: Kept::read(from)?,
