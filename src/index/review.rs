@@ -30,6 +30,11 @@ impl TaskKind {
     pub const ALL: [Self; 3] =
         [Self::LinkInDoubt, Self::PossibleDuplicatePersons, Self::PossibleLink];
 
+    /// Its place in [`Self::ALL`].
+    pub(super) fn hazard(self) -> usize {
+        Self::ALL.into_iter().position(|kind| kind == self).unwrap_or_default()
+    }
+
     /// As stored and shown.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -203,27 +208,37 @@ pub struct ReviewPage {
 }
 
 impl Index {
-    /// The questions that a query names, ranked by hazard and then by age.
+    /// The questions that a query names, ranked by hazard and then by age. Looks at those of the page
+    /// alone, or, where a member or owner is named, at those in the states asked for.
     pub fn reviews(&self, query: &ReviewQuery) -> ReviewPage {
         let state = self.shared.read();
-        let registry = &state.registry;
-        let only_unanswered = query.states.iter().all(|state| state.is_unanswered());
-        let tasks: Box<dyn Iterator<Item = &KeptTask>> = if only_unanswered {
-            Box::new(registry.tasks().unanswered())
-        } else {
-            Box::new(registry.tasks().iter())
+        let (registry, tasks) = (&state.registry, state.registry.tasks());
+        let (states, kinds) = (query.wanted_states(), query.wanted_kinds());
+        let after = query.after.and_then(|no| tasks.get(no)).map(KeptTask::rank);
+        let from = |kind: TaskKind| match after {
+            Some((hazard, _)) if kind.hazard() < hazard => u64::MAX,
+            Some((hazard, no)) if kind.hazard() == hazard => no + 1,
+            _ => 0,
         };
-        let mut wanted: Vec<(usize, u64)> =
-            tasks.filter(|task| query.wants(task, registry)).map(KeptTask::rank).collect();
-        wanted.sort_unstable();
-        let total = wanted.len();
-        let after = query.after.and_then(|no| registry.tasks().get(no)).map(KeptTask::rank);
-        let from = after.map_or(0, |after| wanted.partition_point(|rank| *rank <= after));
-        let page = wanted[from..].iter().take(query.tasks_max);
-        let tasks = page.filter_map(|(_, no)| registry.tasks().get(*no));
-        let tasks: Vec<_> = tasks.map(|task| ReviewTask::of(task, registry)).collect();
-        let more = from + tasks.len() < total;
-        ReviewPage { tasks, total, more }
+        let following = |first: &dyn Fn(TaskKind) -> u64| {
+            let of_kinds: Vec<_> =
+                kinds.iter().map(|kind| tasks.of_kind(*kind, &states, first(*kind))).collect();
+            of_kinds.into_iter().flatten().filter(|task| query.wants(task, registry))
+        };
+        let mut page: Vec<ReviewTask> = following(&from)
+            .take(query.tasks_max.saturating_add(1))
+            .map(|task| ReviewTask::of(task, registry))
+            .collect();
+        let more = page.len() > query.tasks_max;
+        page.truncate(query.tasks_max);
+        let total = if query.names_somebody() {
+            following(&|_| 0).count()
+        } else {
+            let counts =
+                states.iter().flat_map(|state| kinds.iter().map(|kind| tasks.count(*state, *kind)));
+            counts.sum()
+        };
+        ReviewPage { tasks: page, total, more }
     }
 
     /// One question.
@@ -234,21 +249,33 @@ impl Index {
 }
 
 impl ReviewQuery {
-    fn wants(&self, task: &KeptTask, registry: &Registry) -> bool {
-        let state = match &*self.states {
-            [] => task.state.is_unanswered(),
-            states => states.contains(&task.state),
+    /// Each once.
+    fn wanted_states(&self) -> Vec<TaskState> {
+        let wanted = |state: &TaskState| match &*self.states {
+            [] => state.is_unanswered(),
+            states => states.contains(state),
         };
-        let kind = self.kinds.is_empty() || self.kinds.contains(&task.raised.kind);
+        TaskState::ALL.into_iter().filter(wanted).collect()
+    }
+
+    /// Each once, the most hazardous first.
+    fn wanted_kinds(&self) -> Vec<TaskKind> {
+        let wanted = |kind: &TaskKind| self.kinds.is_empty() || self.kinds.contains(kind);
+        TaskKind::ALL.into_iter().filter(wanted).collect()
+    }
+
+    const fn names_somebody(&self) -> bool {
+        self.member.is_some() || self.owner.is_some()
+    }
+
+    fn wants(&self, task: &KeptTask, registry: &Registry) -> bool {
         let owner = self.owner.is_none() || self.owner.as_deref() == task.owner.as_deref();
-        state
-            && kind
-            && owner
+        owner
             && self.member.as_ref().is_none_or(|member| {
                 let mut others =
                     task.raised.other.into_iter().flat_map(|id| registry.records_of(id));
-                registry.key(task.record_no).member == *member
-                    || others.any(|&record_no| registry.key(record_no).member == *member)
+                registry.member_of(task.record_no) == member
+                    || others.any(|&record_no| registry.member_of(record_no) == member)
             })
     }
 }

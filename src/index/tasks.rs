@@ -44,8 +44,7 @@ impl KeptTask {
 
     /// Its place in the list: the most hazardous kind first, and of that the oldest.
     pub(super) fn rank(&self) -> (usize, u64) {
-        let kind = TaskKind::ALL.iter().position(|kind| *kind == self.raised.kind);
-        (kind.unwrap_or_default(), self.raised.no)
+        (self.raised.kind.hazard(), self.raised.no)
     }
 
     pub(super) fn row(
@@ -73,8 +72,8 @@ impl KeptTask {
 #[derive(Default)]
 pub(super) struct Tasks {
     by_no: BTreeMap<u64, KeptTask>,
-    /// Those that nobody has answered.
-    unanswered: BTreeSet<u64>,
+    /// Their numbers by state and hazard, so that a page of the list is read and nothing else.
+    listed: [[BTreeSet<u64>; TaskKind::ALL.len()]; TaskState::ALL.len()],
     /// The unanswered and the undetermined ones, by the record that they are about.
     by_record: HashMap<u32, Vec<u64>, RandomState>,
     /// The same, by the other person as it was called then.
@@ -103,6 +102,7 @@ impl Tasks {
     ) -> Result<(), Misfit> {
         let TaskChange { no, from, to } = *change;
         let task = self.by_no.get_mut(&no).filter(|task| task.state == from).ok_or(Misfit)?;
+        self.listed[from as usize][task.rank().0].remove(&no);
         task.state = to;
         task.changed = at;
         match to {
@@ -117,9 +117,7 @@ impl Tasks {
 
     fn enlist(&mut self, no: u64) {
         let task = &self.by_no[&no];
-        if task.state.is_unanswered() {
-            self.unanswered.insert(no);
-        }
+        self.listed[task.state as usize][task.rank().0].insert(no);
         if task.state.is_pending() {
             self.by_record.entry(task.record_no).or_default().push(no);
             if let Some(other) = task.raised.other {
@@ -130,7 +128,6 @@ impl Tasks {
 
     fn unlist(&mut self, no: u64) {
         let task = &self.by_no[&no];
-        self.unanswered.remove(&no);
         let drop_from = |list: Option<&mut Vec<u64>>| {
             if let Some(list) = list {
                 list.retain(|other| *other != no);
@@ -168,12 +165,32 @@ impl Tasks {
         nos.into_iter().flatten().map(|no| &self.by_no[no])
     }
 
-    /// Every task that nobody has answered, the oldest first.
-    pub(super) fn unanswered(&self) -> impl Iterator<Item = &KeptTask> {
-        self.unanswered.iter().map(|no| &self.by_no[no])
+    /// How many tasks of this kind are in this state.
+    pub(super) fn count(&self, state: TaskState, kind: TaskKind) -> usize {
+        self.listed[state as usize][kind.hazard()].len()
+    }
+
+    /// The tasks of this kind in any of these states, the oldest first, from number `first` on.
+    pub(super) fn of_kind(
+        &self,
+        kind: TaskKind,
+        states: &[TaskState],
+        first: u64,
+    ) -> impl Iterator<Item = &KeptTask> {
+        let from_first = |state: &TaskState| {
+            self.listed[*state as usize][kind.hazard()].range(first..).peekable()
+        };
+        let mut listed: Vec<_> = states.iter().map(from_first).collect();
+        std::iter::from_fn(move || {
+            let fronts = listed.iter_mut().enumerate();
+            let fronts = fronts.filter_map(|(at, list)| list.peek().map(|no| (**no, at)));
+            let (_, at) = fronts.min()?;
+            listed[at].next().map(|no| &self.by_no[no])
+        })
     }
 
     /// Every task, the oldest first.
+    #[cfg(test)]
     pub(super) fn iter(&self) -> impl Iterator<Item = &KeptTask> {
         self.by_no.values()
     }
@@ -194,7 +211,7 @@ struct TaskInSnapshot<'a> {
 impl Kept for Tasks {
     fn keep(&self, out: &mut Sink<'_>) {
         // Whatever is listed beside is told by the tasks themselves.
-        let Self { by_no, unanswered: _, by_record: _, by_other: _, asked: _ } = self;
+        let Self { by_no, listed: _, by_record: _, by_other: _, asked: _ } = self;
         let tasks = by_no.values().map(|task| {
             let KeptTask { raised, record_no, opened, state, owner, changed } = task;
             TaskInSnapshot {
