@@ -88,7 +88,7 @@ fn main() -> Result<()> {
     let address = free_address()?;
     let deadlines =
         json!({"routine_deadline_ms": DEADLINE_MS, "emergency_deadline_ms": DEADLINE_MS});
-    world.configure(&bases, &address.to_string(), &deadlines)?;
+    world.configure(&bases, &address.to_string(), None, &deadlines)?;
     let gateway = serve(&world, address)?;
     runtime.block_on(measure(&world, &gateway, &members, &relays, address, queries))
 }

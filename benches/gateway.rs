@@ -1,14 +1,20 @@
 //! The gateway on one machine: bulk and single feeds made durable, `$match` over mutual TLS, memory
 //! and opening, with the disk's flush and the cheapest possible request beside as baselines.
 //!
-//! `cargo bench --bench gateway`, or with `-- --records 1000000`. The callers run on the same cores.
+//! `cargo bench --bench gateway`, or with `-- --records 1000000`, or with `-- --postgres` on a
+//! PostgreSQL of its own. The callers run on the same cores. With `-- --growth 10000,1000000` it is
+//! the index by itself at these sizes.
 
 #[path = "figures/mod.rs"]
 mod figures;
+#[path = "gateway/growth.rs"]
+mod growth;
 #[path = "gateway/load.rs"]
 mod load;
 #[path = "gateway/population.rs"]
 mod population;
+#[path = "../src/storage/test_server.rs"]
+mod test_server;
 #[path = "gateway/wire.rs"]
 mod wire;
 #[path = "world/mod.rs"]
@@ -17,7 +23,7 @@ mod world;
 use std::{
     fs::{self, File},
     io::Write as _,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -36,10 +42,12 @@ use tessera::{
 };
 
 use figures::{Times, is_measured, load_average, ms, print_table, say};
+use growth::Step;
 use load::{Load, closed_loop};
 use population::{MEMBERS, Told, invented};
+use test_server::server;
 use wire::Wire;
-use world::{World, record_system};
+use world::{SNAPSHOT, World, record_system};
 
 // What the binary runs on.
 #[global_allocator]
@@ -50,45 +58,86 @@ const BATCH_RECORDS: usize = 2_000;
 /// Different persons asked for.
 const PROBES: usize = 5_000;
 
-/// How much is measured.
-struct Plan {
-    records: usize,
-    /// Records for the feeds over HTTPS, beyond those.
-    fed_max: usize,
-    lasting: Duration,
-    flushes: usize,
+/// What is measured.
+enum Wanted {
+    Gateway(Plan),
+    /// The index by itself, at these sizes.
+    Growth(Vec<usize>),
+    /// One step of that, in a process of its own.
+    Step(Step, PathBuf),
 }
 
-impl Plan {
+impl Wanted {
     fn from_arguments() -> Result<Self> {
-        if !is_measured() {
-            let lasting = Duration::from_millis(50);
-            return Ok(Self { records: 300, fed_max: 200, lasting, flushes: 3 });
-        }
-        let mut arguments = std::env::args().skip_while(|argument| argument != "--records").skip(1);
-        let records = match arguments.next() {
-            Some(told) => told.parse().context("--records takes a number")?,
-            None => 100_000,
+        let words: Vec<String> = std::env::args().collect();
+        let told = |name: &str| {
+            let at = words.iter().position(|word| word == name)?;
+            words.get(at + 1).map(String::as_str)
         };
-        Ok(Self { records, fed_max: 60_000, lasting: Duration::from_secs(5), flushes: 300 })
+        if let (Some(step), Some(home)) = (told("--step"), told("--home")) {
+            return Ok(Self::Step(Step::parse(step)?, home.into()));
+        }
+        if let Some(sizes) = told("--growth") {
+            let sizes = sizes.split(',').map(str::parse).collect::<Result<_, _>>();
+            return Ok(Self::Growth(sizes.context("--growth takes numbers")?));
+        }
+        let records = told("--records").map_or(Ok(100_000), str::parse);
+        let on_postgres = words.iter().any(|word| word == "--postgres");
+        Ok(Self::Gateway(Plan {
+            records: records.context("--records takes a number")?,
+            fed_max: 60_000,
+            lasting: Duration::from_secs(5),
+            flushes: 300,
+            on_postgres,
+        }))
     }
 }
 
+/// How much is measured.
+struct Plan {
+    records: usize,
+    /// Records for the feeds, beyond those.
+    fed_max: usize,
+    lasting: Duration,
+    flushes: usize,
+    on_postgres: bool,
+}
+
 fn main() -> Result<()> {
-    let plan = Plan::from_arguments()?;
-    say(&format!("{} records; {}", plan.records, load_average()?))?;
+    match Wanted::from_arguments()? {
+        Wanted::Step(step, home) => growth::take(step, &home),
+        _ if !is_measured() => {
+            growth::growth(&[200])?;
+            let lasting = Duration::from_millis(50);
+            gateway(&Plan { records: 300, fed_max: 200, lasting, flushes: 3, on_postgres: false })
+        }
+        Wanted::Growth(sizes) => growth::growth(&sizes),
+        Wanted::Gateway(plan) => gateway(&plan),
+    }
+}
+
+fn gateway(plan: &Plan) -> Result<()> {
+    let database = if plan.on_postgres { "PostgreSQL" } else { "SQLite" };
+    say(&format!("{} records on {database}; {}", plan.records, load_average()?))?;
     let world = World::of(MEMBERS)?;
     // Nobody is asked for clinical data here.
     let nowhere = vec!["https://127.0.0.1:1/fhir".to_owned(); MEMBERS];
-    world.configure(&nowhere, "127.0.0.1:0", &json!({}))?;
+    let database = plan.on_postgres.then(|| server().database());
+    world.configure(&nowhere, "127.0.0.1:0", database.as_deref(), &json!({}))?;
     let (loaded, fed) = invented(plan.records, plan.fed_max, &world.members)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(measure(&plan, &world, &loaded, fed))?;
+    runtime.block_on(measure(plan, &world, database.as_deref(), &loaded, fed))?;
     say(&format!("\nAt the end: {}", load_average()?))?;
     Ok(())
 }
 
-async fn measure(plan: &Plan, world: &World, loaded: &[Told], fed: Vec<Told>) -> Result<()> {
+async fn measure(
+    plan: &Plan,
+    world: &World,
+    database: Option<&str>,
+    loaded: &[Told],
+    fed: Vec<Told>,
+) -> Result<()> {
     let flush = flush_times(&world.path("flushes"), plan.flushes)?;
     let gateway = start(world).await?;
     let mut rows = vec![baseline_row("300 bytes appended and flushed, bare", &flush)];
@@ -98,11 +147,15 @@ async fn measure(plan: &Plan, world: &World, loaded: &[Told], fed: Vec<Told>) ->
     let seconds = started.elapsed().as_secs_f64();
     let grown = resident_bytes()?.saturating_sub(before);
     rows.push(rate_row("bulk, as `tessera import`", loaded.len(), seconds));
+    let database_bytes = database_bytes(world, database).await?;
     gateway.stop().await;
 
-    let started = Instant::now();
-    let gateway = start(world).await?;
-    let opened = started.elapsed();
+    let snapshot = world.path(SNAPSHOT);
+    let snapshot_bytes = fs::metadata(&snapshot)?.len();
+    let (gateway, from_snapshot) = timed_start(world).await?;
+    gateway.stop().await;
+    fs::remove_file(&snapshot)?;
+    let (gateway, folded) = timed_start(world).await?;
     let found = find_in_process(&gateway.exchange().index, loaded)?;
     let asked = ask(plan, world, &gateway, loaded).await?;
     let (by_fhir, by_message) = fed.split_at(fed.len() / 2);
@@ -125,8 +178,10 @@ async fn measure(plan: &Plan, world: &World, loaded: &[Told], fed: Vec<Told>) ->
         vec!["`Index::find`, in process, p99".to_owned(), format!("{} ms", ms(found.ms(0.99)))],
         vec!["memory grown by the records".to_owned(), format!("{} MB", grown >> 20)],
         vec!["bytes a record".to_owned(), (grown / loaded.len() as u64).to_string()],
-        vec!["start, journal folded".to_owned(), format!("{:.2} s", opened.as_secs_f64())],
-        vec!["database".to_owned(), format!("{} MB", database_bytes(world)? >> 20)],
+        vec!["start, from the snapshot".to_owned(), format!("{from_snapshot:.2} s")],
+        vec!["start, journal folded".to_owned(), format!("{folded:.2} s")],
+        vec!["database".to_owned(), format!("{} MB", database_bytes >> 20)],
+        vec!["snapshot".to_owned(), format!("{} MB", snapshot_bytes >> 20)],
     ];
     print_table("The index", &["", "measured"], &rows)?;
     Ok(())
@@ -135,6 +190,13 @@ async fn measure(plan: &Plan, world: &World, loaded: &[Told], fed: Vec<Told>) ->
 async fn start(world: &World) -> Result<RunningGateway> {
     let config = Config::read(&world.path("tessera.toml"))?;
     Ok(app::start(config, Arc::new(SystemClock), None).await?)
+}
+
+/// A gateway, and the seconds until it listened.
+async fn timed_start(world: &World) -> Result<(RunningGateway, f64)> {
+    let started = Instant::now();
+    let gateway = start(world).await?;
+    Ok((gateway, started.elapsed().as_secs_f64()))
 }
 
 /// What the disk takes to make a small write durable: the floor under every acknowledgement.
@@ -177,11 +239,20 @@ fn probes(loaded: &[Told]) -> impl Iterator<Item = &Told> {
 }
 
 fn find_in_process(index: &Index, loaded: &[Told]) -> Result<Times> {
-    let read = |told: &Told| -> Result<Demographics> {
-        let patient = Resource::parse(told.anonymous()?.to_string().as_bytes())?;
-        Ok(tessera::fhir::patient::read_patient(&patient)?.demographics)
-    };
-    let probes: Vec<Demographics> = probes(loaded).map(read).collect::<Result<_>>()?;
+    let probes: Vec<Demographics> = probes(loaded).map(as_asked).collect::<Result<_>>()?;
+    let (times, nobody) = timed_finds(index, &probes);
+    say(&format!("{} persons asked for, {nobody} of them not found", probes.len()))?;
+    Ok(times)
+}
+
+/// What one asks with who does not know the record number.
+fn as_asked(told: &Told) -> Result<Demographics> {
+    let patient = Resource::parse(told.anonymous()?.to_string().as_bytes())?;
+    Ok(tessera::fhir::patient::read_patient(&patient)?.demographics)
+}
+
+/// How long each took, and how many were not found.
+fn timed_finds(index: &Index, probes: &[Demographics]) -> (Times, usize) {
     let mut nobody = 0;
     let times = probes.iter().map(|probe| {
         let started = Instant::now();
@@ -190,9 +261,7 @@ fn find_in_process(index: &Index, loaded: &[Told]) -> Result<Times> {
         nobody += usize::from(found.is_empty());
         elapsed
     });
-    let times = times.collect();
-    say(&format!("{} persons asked for, {nobody} of them not found", probes.len()))?;
-    Ok(times)
+    (times.collect(), nobody)
 }
 
 /// `$match` with demographics and no record number, beside a request that needs nobody's data.
@@ -341,6 +410,11 @@ fn resident_bytes() -> Result<u64> {
     Ok(kilobytes << 10)
 }
 
-fn database_bytes(world: &World) -> Result<u64> {
-    Ok(fs::metadata(world.path("tessera.db"))?.len())
+async fn database_bytes(world: &World, server: Option<&str>) -> Result<u64> {
+    let Some(url) = server else { return Ok(fs::metadata(world.path("tessera.db"))?.len()) };
+    let pool = sqlx::PgPool::connect(url).await?;
+    let size = sqlx::query_scalar("SELECT pg_database_size(current_database())");
+    let bytes: i64 = size.fetch_one(&pool).await?;
+    pool.close().await;
+    Ok(bytes as u64)
 }

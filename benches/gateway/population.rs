@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::{collections::HashMap, io::BufWriter};
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
@@ -80,14 +80,29 @@ pub(crate) fn invented(
     second: usize,
     members: &[MemberCode],
 ) -> Result<(Vec<Told>, Vec<Told>)> {
-    let mut bytes = Vec::new();
-    write_population((first + second) as u64, SEED, RegimeName::Usual, &mut bytes)?;
     let mut told = Vec::with_capacity(first + second);
-    for row in csv::Reader::from_reader(bytes.as_slice()).deserialize() {
-        told.push(patient(&row?, members)?);
-    }
+    each_invented(first + second, members, |one| {
+        told.push(one);
+        Ok(())
+    })?;
     let second = told.split_off(first);
     Ok((told, second))
+}
+
+/// Hands over each record of a population, one after the other.
+pub(crate) fn each_invented(
+    records: usize,
+    members: &[MemberCode],
+    mut take: impl FnMut(Told) -> Result<()>,
+) -> Result<()> {
+    let (from, to) = std::io::pipe()?;
+    let inventing = std::thread::spawn(move || {
+        write_population(records as u64, SEED, RegimeName::Usual, BufWriter::new(to))
+    });
+    for row in csv::Reader::from_reader(from).deserialize() {
+        take(patient(&row?, members)?)?;
+    }
+    inventing.join().map_err(|_| anyhow::anyhow!("nobody was invented"))?.context("inventing")
 }
 
 fn patient(row: &HashMap<String, String>, members: &[MemberCode]) -> Result<Told> {

@@ -25,6 +25,9 @@ use tessera::{
 };
 use time::OffsetDateTime;
 
+/// Where the index keeps its memory.
+pub(crate) const SNAPSHOT: &str = "tessera.db.snapshot";
+
 /// Certificates, configuration and database. They go when this is dropped.
 pub(crate) struct World {
     dir: TempDir,
@@ -46,12 +49,13 @@ impl World {
         Ok(Self { dir, members, pki })
     }
 
-    /// Writes the configuration of a gateway at `address`, for members at `bases`, and applies the
-    /// members. Not to be called within a runtime.
+    /// Writes the configuration of a gateway at `address`, with its database on a PostgreSQL `server`
+    /// or in a file, for members at `bases`, and applies the members. Not to be called within a runtime.
     pub(crate) fn configure(
         &self,
         bases: &[String],
         address: &str,
+        server: Option<&str>,
         federation: &Value,
     ) -> Result<()> {
         let members: Vec<Value> = self.members.iter().zip(bases).map(member).collect();
@@ -65,10 +69,13 @@ impl World {
             "tls": {"certificate": "certs/gateway.crt", "key": "certs/gateway.key",
                 "client_roots": "certs/root.crt", "member_roots": "certs/root.crt"},
             "mllp": {"address": "127.0.0.1:0"},
-            "storage": {"path": self.path("tessera.db")},
+            "storage": match server {
+                Some(url) => json!({ "url": url }),
+                None => json!({"path": self.path("tessera.db")}),
+            },
             "api": {"base_url": format!("https://{address}/fhir")},
             "access": {"clients": "clients.toml"},
-            "index": {"model": "model.json"},
+            "index": {"model": "model.json", "snapshot": self.path(SNAPSHOT)},
             "federation": federation,
             // Members are asked, unless it is the point that they are not.
             "answer_cache": {"ttl_s": 0},
