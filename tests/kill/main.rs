@@ -54,7 +54,9 @@ async fn kills_on_postgresql_lose_nothing() {
 }
 
 async fn rounds(engine: Engine, rounds: usize) {
-    let stage = Stage::set_on(engine, vec![anne()], |_| {});
+    let stage = Stage::set_on(engine, vec![anne()], |settings| {
+        settings["index"]["snapshot"] = "index.snapshot".into();
+    });
     assert!(apply_members(&stage).status.success());
     let mut random = fastrand::Rng::new();
     let mut acknowledged = BTreeSet::new();
@@ -63,6 +65,9 @@ async fn rounds(engine: Engine, rounds: usize) {
             // Anywhere between its first instruction and its first request.
             let later = Duration::from_micros(random.u64(0..400_000));
             kill_starting(&stage, later);
+        }
+        if round % 10 == 7 {
+            kill_stopping(&stage, Duration::from_micros(random.u64(0..400_000)));
         }
         let gateway = Process::serve(&stage);
         // Whoever serves has the database for itself: what the killed one sent is settled.
@@ -85,6 +90,15 @@ fn kill_starting(stage: &Stage, later: Duration) {
     std::thread::sleep(later);
     child.kill().expect("killed");
     child.wait().expect("it ends");
+}
+
+/// Asks the gateway to stop and kills it so much later: before, while or after it keeps its memory.
+/// What comes next is opened from that, or not.
+fn kill_stopping(stage: &Stage, later: Duration) {
+    let gateway = Process::serve(stage);
+    gateway.terminate();
+    std::thread::sleep(later);
+    gateway.kill();
 }
 
 /// People whom nobody takes for one another.
