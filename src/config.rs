@@ -13,7 +13,7 @@ use crate::{
     access::{AuditSettings, ConsentSettings},
     api::ApiSettings,
     cache::CacheSettings,
-    exchange::{ExchangeSettings, SnapshotSettings},
+    exchange::{ArrivalSettings, ExchangeSettings, JobSettings, SnapshotSettings},
     federation::FederationSettings,
     index::{IndexLimits, Snapshot},
     mllp::MllpSettings,
@@ -49,6 +49,10 @@ pub struct Config {
     pub answer_cache: CacheSettings,
     /// Answers kept for their next pages.
     pub snapshots: SnapshotSettings,
+    /// Records gathered when patients arrive.
+    pub arrivals: ArrivalSettings,
+    /// Records gathered while nobody waits.
+    pub jobs: JobSettings,
     /// Logs.
     pub log: LogSettings,
 }
@@ -323,9 +327,18 @@ impl Config {
         self.mllp.check()?;
         let document_bytes_max = self.exchange.document_bytes_max as u64;
         within("exchange.document_bytes_max", document_bytes_max, 1 << 10, 256 << 20)?;
+        within("exchange.stream_stall_s", self.exchange.stream_stall_s, 1, 3_600)?;
+        let entries = self.api.page_entries_max as u64;
+        within("api.page_entries_max", entries, 1, 1_000_000)?;
         within("audit.query_bytes_max", self.audit.query_bytes_max as u64, 1 << 10, 1 << 20)?;
         within("federation.probe_interval_s", self.federation.probe_interval_s, 0, 86_400)?;
         self.answer_cache.check()?;
+        within("arrivals.queue_max", self.arrivals.queue_max as u64, 1, 100_000)?;
+        within("arrivals.at_once_max", self.arrivals.at_once_max as u64, 1, 1_000)?;
+        within("arrivals.kept_s", self.arrivals.kept_s, 1, 3_600)?;
+        within("jobs.kept_s", self.jobs.kept_s, 1, 86_400)?;
+        within("jobs.jobs_max", self.jobs.jobs_max as u64, 1, 100_000)?;
+        within("jobs.jobs_per_client_max", self.jobs.jobs_per_client_max as u64, 1, 100_000)?;
         within("snapshots.ttl_s", self.snapshots.ttl_s, 1, 3_600)?;
         if self.api.base_url.ends_with('/') || !self.api.base_url.starts_with("https://") {
             return Err("api.base_url must begin with https:// and end without a slash".to_owned());

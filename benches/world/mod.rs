@@ -10,7 +10,7 @@ use bytes::Bytes;
 use clap::Parser as _;
 use reqwest::{
     Method,
-    header::{ACCEPT, CONTENT_TYPE, HeaderMap},
+    header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap},
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -77,8 +77,8 @@ impl World {
             "access": {"clients": "clients.toml"},
             "index": {"model": "model.json", "snapshot": self.path(SNAPSHOT)},
             "federation": federation,
-            // Members are asked, unless it is the point that they are not.
-            "answer_cache": {"ttl_s": 0},
+            // Members are asked with Cache-Control: no-cache, unless it is the point that they are not.
+            "answer_cache": {"ttl_s": 3_600},
         });
         self.write("tessera.toml", &settings)?;
         let (file, config) = (self.path("members.toml"), self.path("tessera.toml"));
@@ -184,8 +184,20 @@ impl Client {
         path: &str,
         body: Option<Bytes>,
     ) -> Result<(HeaderMap, Bytes)> {
+        self.send_with(method, path, body, "no-cache").await
+    }
+
+    /// As [`Self::send`], with another `Cache-Control`.
+    pub(crate) async fn send_with(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Bytes>,
+        cache_control: &str,
+    ) -> Result<(HeaderMap, Bytes)> {
         let url = format!("{}/{path}", self.base);
         let mut request = self.http.request(method, url).header(ACCEPT, FHIR_JSON);
+        request = request.header(CACHE_CONTROL, cache_control);
         if let Some(body) = body {
             request = request.header(CONTENT_TYPE, FHIR_JSON).body(body);
         }

@@ -113,7 +113,7 @@ const WIDER: [(&str, &str); 17] = [
 ];
 
 /// What must be withheld of a permitted member's data, by its security labels.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Restrictions {
     confidentiality_max: Option<Confidentiality>,
     withheld: BTreeSet<SecurityLabel>,

@@ -42,6 +42,9 @@ pub enum Refusal {
     /// The client belongs to no member, so it has no records to feed.
     #[error("the client belongs to no member")]
     NotAMember,
+    /// The client acts for another member than the one that named it.
+    #[error("the client acts for another member")]
+    AnotherMember,
     /// The directory does not let the member feed now.
     #[error("the member is not open for feeds")]
     MemberMayNotFeed,

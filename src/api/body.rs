@@ -17,6 +17,15 @@ pub(super) async fn fhir(
     payload: web::Payload,
 ) -> Result<Bytes, ApiError> {
     check_accept(request)?;
+    of_fhir(gateway, request, payload).await
+}
+
+/// Reads the body of a request that brings FHIR, whatever it wants back.
+pub(super) async fn of_fhir(
+    gateway: &Gateway,
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> Result<Bytes, ApiError> {
     check_content_type(request)?;
     read(payload, gateway.settings.body_bytes_max).await
 }

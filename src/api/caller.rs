@@ -51,6 +51,11 @@ impl Caller {
         }
     }
 
+    /// A handle of the connection, for what outlives the request.
+    pub(super) fn socket(&self) -> Option<ClientSocket> {
+        self.socket.as_ref().and_then(|socket| socket.handle().ok())
+    }
+
     /// Turns the end of a request into its answer. What failed before a journey began is audited
     /// here; and whoever may not ask at all learns nothing but that.
     pub(super) async fn conclude(

@@ -97,7 +97,7 @@ fn patient(base_url: &str) -> Value {
     let pix = "https://profiles.ihe.net/ITI/PIXm/OperationDefinition/IHE.PIXm.pix";
     let mut operations = vec![
         operation("match", "http://hl7.org/fhir/OperationDefinition/Patient-match"),
-        operation("everything", "http://hl7.org/fhir/OperationDefinition/Patient-everything"),
+        everything(),
         operation("summary", "http://hl7.org/fhir/uv/ips/OperationDefinition/summary"),
         operation("ed-brief", &own("patient-ed-brief")),
         operation("ihe-pix", pix),
@@ -124,6 +124,14 @@ fn patient(base_url: &str) -> Value {
         "conditionalDelete": "single",
         "searchParam": patient_parameters(base_url),
         "operation": operations
+    })
+}
+
+fn everything() -> Value {
+    json!({
+        "name": "everything",
+        "definition": "http://hl7.org/fhir/OperationDefinition/Patient-everything",
+        "documentation": "With Accept: application/fhir+ndjson one resource a line, as members answer; with Prefer: respond-async gathered to be fetched later. Members' answers may have been kept for a short while, which the OperationOutcome tells; Cache-Control: no-cache asks the members."
     })
 }
 

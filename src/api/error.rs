@@ -66,9 +66,12 @@ impl ApiError {
     pub(super) fn response(&self) -> HttpResponse {
         let (status, issues) = self.told();
         let mut response = fhir_json(status);
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.insert_header(("Retry-After", "1"));
-        }
+        match status {
+            StatusCode::SERVICE_UNAVAILABLE => response.insert_header(("Retry-After", "1")),
+            // A job takes seconds and waits for minutes.
+            StatusCode::TOO_MANY_REQUESTS => response.insert_header(("Retry-After", "30")),
+            _ => &mut response,
+        };
         response.json(OperationOutcome::new(issues))
     }
 
@@ -154,9 +157,16 @@ fn of_exchange(failed: &ExchangeError) -> (StatusCode, Vec<Issue>) {
         ExchangeError::Refused(_) => one(StatusCode::FORBIDDEN, IssueType::Forbidden, &text),
         ExchangeError::UnknownPatient
         | ExchangeError::UnknownResource
+        | ExchangeError::UnknownJob
         | ExchangeError::UnknownMember
         | ExchangeError::UnknownVersion => one(StatusCode::NOT_FOUND, IssueType::NotFound, &text),
-        ExchangeError::PageExpired => one(StatusCode::GONE, IssueType::Expired, &text),
+        ExchangeError::JobFailed(error) => of_exchange(error),
+        ExchangeError::TooManyJobs => {
+            one(StatusCode::TOO_MANY_REQUESTS, IssueType::Throttled, &text)
+        }
+        ExchangeError::PageExpired | ExchangeError::ResultExpired => {
+            one(StatusCode::GONE, IssueType::Expired, &text)
+        }
         ExchangeError::InvalidResource(invalid) => of_invalid_resource(invalid),
         ExchangeError::InvalidPatient(faults) => {
             let issues = faults
@@ -212,6 +222,7 @@ fn of_exchange(failed: &ExchangeError) -> (StatusCode, Vec<Issue>) {
             (StatusCode::GATEWAY_TIMEOUT, told)
         }
         ExchangeError::Busy => one(StatusCode::SERVICE_UNAVAILABLE, IssueType::Throttled, &text),
+        ExchangeError::NotReading => one(StatusCode::REQUEST_TIMEOUT, IssueType::Timeout, &text),
         ExchangeError::Local(refusal) => {
             let (status, code) = of_local(refusal);
             one(status, code, &text)

@@ -8,7 +8,9 @@ use super::{
     Gateway, body,
     caller::Caller,
     error::ApiError,
-    negotiate::check_accept,
+    everything_stream::stream_everything,
+    job_routes,
+    negotiate::{check_accept, query_value, responds_async, wants_ndjson},
     parameters::{Parameter, Parameters},
     patient_routes::enterprise_id,
     render::{fhir_json, instant},
@@ -41,10 +43,10 @@ pub(super) async fn get_everything(
     id: web::Path<String>,
 ) -> HttpResponse {
     let answer = async {
-        check_accept(&request)?;
+        let given = Given::as_asked(&request)?;
         let pairs = url::form_urlencoded::parse(request.query_string().as_bytes());
         let asked = Asked::from_pairs(pairs.map(|(name, value)| (name.into(), value.into())))?;
-        retrieve(&gateway, &caller, enterprise_id(&id)?, asked).await
+        give(&gateway, &caller, enterprise_id(&id)?, (asked, given)).await
     };
     let answer = answer.await;
     caller.conclude(&gateway, Interaction::Everything, answer).await
@@ -59,12 +61,54 @@ pub(super) async fn post_everything(
     payload: web::Payload,
 ) -> HttpResponse {
     let answer = async {
-        let body = body::fhir(&gateway, &request, payload).await?;
+        let given = Given::as_asked(&request)?;
+        let body = body::of_fhir(&gateway, &request, payload).await?;
         let asked = Asked::from_parameters(&Parameters::parse(&body)?)?;
-        retrieve(&gateway, &caller, enterprise_id(&id)?, asked).await
+        give(&gateway, &caller, enterprise_id(&id)?, (asked, given)).await
     };
     let answer = answer.await;
     caller.conclude(&gateway, Interaction::Everything, answer).await
+}
+
+/// How a record is given.
+#[derive(Clone, Copy)]
+enum Given {
+    /// As a Bundle, once all members have answered; further pages keep this `_format`.
+    Whole,
+    /// As NDJSON, as members answer.
+    Streamed,
+    /// By a job, to be fetched.
+    Later,
+}
+
+impl Given {
+    fn as_asked(request: &HttpRequest) -> Result<Self, ApiError> {
+        if responds_async(request) {
+            Ok(Self::Later)
+        } else if wants_ndjson(request) {
+            Ok(Self::Streamed)
+        } else {
+            check_accept(request).map(|()| Self::Whole)
+        }
+    }
+}
+
+async fn give(
+    gateway: &web::Data<Gateway>,
+    caller: &Caller,
+    id: EnterpriseId,
+    (asked, given): (Asked, Given),
+) -> Result<HttpResponse, ApiError> {
+    // A page is there already: nobody need wait for it.
+    match given {
+        Given::Streamed if asked.page.is_none() => {
+            stream_everything(gateway, caller, id, asked.query).await
+        }
+        Given::Later if asked.page.is_none() => {
+            job_routes::begin(gateway, caller, id, asked.query).await
+        }
+        Given::Whole | Given::Streamed | Given::Later => retrieve(gateway, caller, id, asked).await,
+    }
 }
 
 async fn retrieve(
@@ -86,8 +130,23 @@ async fn retrieve(
     };
     let retrieved = retrieved.into_inner();
     let self_url = format!("{}{}", gateway.settings.base_url, fhir_path(caller));
-    let json = render(gateway, &retrieved, offset, asked.count, self_url);
+    let count = asked.count.unwrap_or(gateway.settings.page_entries_max);
+    let page = Page { offset, count, format: told_format(caller) };
+    let json = render(gateway, &retrieved, &page, self_url);
     Ok(fhir_json(StatusCode::OK).body(json))
+}
+
+/// Which part of a record is shown.
+struct Page {
+    offset: usize,
+    count: usize,
+    /// `_format`, as it was told.
+    format: Option<String>,
+}
+
+/// `_format` of the request, for the links of its answer.
+fn told_format(caller: &Caller) -> Option<String> {
+    query_value(&caller.call().raw.query_string, "_format")
 }
 
 /// The path and query below the FHIR base, as they were asked for.
@@ -106,10 +165,10 @@ pub(super) fn fhir_path(caller: &Caller) -> String {
 fn render(
     gateway: &Gateway,
     retrieved: &RetrievedRecord,
-    offset: usize,
-    count: Option<usize>,
+    page: &Page,
     self_url: String,
 ) -> Vec<u8> {
+    let Page { offset, count, .. } = *page;
     let snapshot = &retrieved.snapshot;
     let base = &gateway.settings.base_url;
     let mut set = Searchset::new(Uuid::new_v4().to_string(), instant(snapshot.taken));
@@ -122,24 +181,24 @@ fn render(
         let url = format!("{base}/Patient/{}", snapshot.person);
         set.push(Some(&url), &snapshot.view.to_json(), Mode::Match);
     }
-    let page = count.unwrap_or(usize::MAX);
-    let bytes =
-        snapshot.record.entries().skip(offset).take(page).map(|entry| entry.json.len() + 192);
-    set.reserve(bytes.sum());
-    for entry in snapshot.record.entries().skip(offset).take(page) {
+    let shown = || snapshot.record.entries().skip(offset).take(count);
+    set.reserve(shown().map(|entry| entry.json.len() + 192).sum());
+    for entry in shown() {
         let url = format!("{base}/{}/{}", entry.resource_type, entry.id);
         let mode = if entry.is_own { Mode::Include } else { Mode::Match };
         set.push(Some(&url), entry.json, mode);
     }
-    let next = offset.saturating_add(page);
+    let next = offset.saturating_add(count);
     if next < snapshot.record.entries().count() {
-        let (person, token) = (snapshot.person, retrieved.token);
-        set.link(
-            "next",
-            format!(
-                "{base}/Patient/{person}/$everything?{SNAPSHOT}={token}&{OFFSET}={next}&_count={page}"
-            ),
-        );
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.append_pair(SNAPSHOT, &retrieved.token.to_string());
+        query.append_pair(OFFSET, &next.to_string()).append_pair("_count", &count.to_string());
+        // A link is followed as it is: it leads to the format that was asked for.
+        if let Some(format) = &page.format {
+            query.append_pair("_format", format);
+        }
+        let (person, query) = (snapshot.person, query.finish());
+        set.link("next", format!("{base}/Patient/{person}/$everything?{query}"));
     }
     set.push(None, &outcome_json(&snapshot.statement), Mode::Outcome);
     set.into_json()

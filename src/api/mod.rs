@@ -11,8 +11,10 @@ mod docref_routes;
 mod document_routes;
 mod error;
 mod everything_routes;
+mod everything_stream;
 mod feed_routes;
 mod identifier_routes;
+mod job_routes;
 mod match_input;
 mod member_routes;
 mod negotiate;
@@ -48,6 +50,8 @@ pub struct ApiSettings {
     pub exchange_name: String,
     /// The longest request body, in bytes.
     pub body_bytes_max: usize,
+    /// Entries of a record on one page, where none are told.
+    pub page_entries_max: usize,
 }
 
 impl Default for ApiSettings {
@@ -56,6 +60,7 @@ impl Default for ApiSettings {
             base_url: "https://localhost:8443/fhir".to_owned(),
             exchange_name: "Tessera exchange".to_owned(),
             body_bytes_max: 1 << 20,
+            page_entries_max: 10_000,
         }
     }
 }
@@ -118,6 +123,17 @@ pub fn routes(config: &mut web::ServiceConfig) {
                 web::resource("/Patient/{id}/$everything")
                     .route(web::get().to(everything_routes::get_everything))
                     .route(web::post().to(everything_routes::post_everything))
+                    .default_service(web::to(method_not_allowed)),
+            )
+            .service(
+                web::resource("/$job/{token}")
+                    .route(web::get().to(job_routes::get_job))
+                    .route(web::delete().to(job_routes::delete_job))
+                    .default_service(web::to(method_not_allowed)),
+            )
+            .service(
+                web::resource("/$job/{token}/{type}")
+                    .route(web::get().to(job_routes::get_file))
                     .default_service(web::to(method_not_allowed)),
             )
             .service(operation("/Patient/{id}/$ed-brief", brief_routes::ed_brief))

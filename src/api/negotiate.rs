@@ -11,6 +11,9 @@ use actix_web::{
 use super::error::ApiError;
 use crate::fhir::{FHIR_JSON, xml::FHIR_XML};
 
+/// One FHIR resource a line.
+pub(super) const FHIR_NDJSON: &str = "application/fhir+ndjson";
+
 /// How an answer is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Format {
@@ -116,6 +119,21 @@ pub(super) fn wants_text(request: &HttpRequest) -> bool {
     first.trim().eq_ignore_ascii_case(TEXT)
 }
 
+/// Whether a record is asked for as NDJSON, one resource a line, as members answer: by `_format`, or in
+/// `Accept` before anything else.
+pub(super) fn wants_ndjson(request: &HttpRequest) -> bool {
+    let named = |name: &str| {
+        let name = name.trim().to_ascii_lowercase().replace("fhir ", "fhir+");
+        [FHIR_NDJSON, "application/ndjson", "application/x-ndjson", "ndjson"]
+            .contains(&name.as_str())
+    };
+    if let Some(format) = query_value(request.query_string(), "_format") {
+        return named(&format);
+    }
+    let accept = request.headers().get(header::ACCEPT).and_then(|told| told.to_str().ok());
+    named(accept.and_then(|accept| accept.split([',', ';']).next()).unwrap_or_default())
+}
+
 /// Refuses a body that does not claim to be FHIR; that of XML is JSON by now.
 pub(super) fn check_content_type(request: &HttpRequest) -> Result<(), ApiError> {
     let format = Format::named(content_type(request)).filter(|format| !format.is_xml);
@@ -139,10 +157,20 @@ pub(super) fn check_form(request: &HttpRequest) -> Result<(), ApiError> {
 
 /// Whether parameters that are not known are to be refused (FHIR R4 §3.1.1.3, `Prefer`).
 pub(super) fn is_strict(request: &HttpRequest) -> bool {
+    prefers(request, "handling=strict")
+}
+
+/// Whether the answer may come later (RFC 7240 §4.1).
+pub(super) fn responds_async(request: &HttpRequest) -> bool {
+    prefers(request, "respond-async")
+}
+
+/// Whether the caller prefers this.
+fn prefers(request: &HttpRequest, what: &str) -> bool {
     let told = request.headers().get_all(HeaderName::from_static("prefer"));
     told.filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split([',', ';']))
-        .any(|one| one.trim().eq_ignore_ascii_case("handling=strict"))
+        .any(|one| one.trim().eq_ignore_ascii_case(what))
 }
 
 fn content_type(request: &HttpRequest) -> &str {
@@ -151,7 +179,8 @@ fn content_type(request: &HttpRequest) -> &str {
     told.split(';').next().unwrap_or_default().trim()
 }
 
-fn query_value(query: &str, name: &str) -> Option<String> {
+/// A parameter of a URL.
+pub(super) fn query_value(query: &str, name: &str) -> Option<String> {
     url::form_urlencoded::parse(query.as_bytes())
         .find(|(key, _)| key == name)
         .map(|(_, value)| value.into_owned())

@@ -26,7 +26,10 @@ use crate::{
     config::{Config, ConfigError, TlsSettings, read_text},
     directory::{Directory, DirectoryError},
     domain::Clock,
-    exchange::{Exchange, MessagesSeen, RecordLocks, Searches, Snapshots, watch_members},
+    exchange::{
+        Arrivals, Exchange, MessagesSeen, RecordJobs, RecordLocks, Searches, Snapshots,
+        warm_arrivals, watch_members,
+    },
     federation::{Federation, FederationError, GatewayIdentity},
     index::{Index, IndexError},
     matching::{InvalidModel, Model},
@@ -60,6 +63,7 @@ pub struct RunningGateway {
     redis: Option<RedisSettings>,
     servers: Vec<(ServerHandle, JoinHandle<std::io::Result<()>>)>,
     watch: Option<JoinHandle<()>>,
+    warming: JoinHandle<()>,
     mllp: Mllp,
     drain: Duration,
 }
@@ -104,6 +108,7 @@ pub async fn start(
     let every = config.federation.probe_interval_s;
     let watch = (every > 0)
         .then(|| tokio::spawn(watch_members(Arc::clone(&exchange), Duration::from_secs(every))));
+    let warming = tokio::spawn(warm_arrivals(Arc::clone(&exchange)));
     Ok(RunningGateway {
         fhir_address,
         health_address,
@@ -117,6 +122,7 @@ pub async fn start(
         mllp,
         drain: Duration::from_secs(config.server.drain_s),
         watch,
+        warming,
     })
 }
 
@@ -160,6 +166,8 @@ async fn build(
         federation,
         snapshots: Snapshots::new(&config.snapshots),
         searches: Searches::new(&config.snapshots),
+        jobs: RecordJobs::new(config.jobs.clone()),
+        arrivals: Arrivals::new(config.arrivals.clone()),
         record_locks: RecordLocks::default(),
         messages: MessagesSeen::new(config.exchange.messages_remembered_max),
         queries: tokio::sync::Semaphore::new(config.exchange.queries_max),
@@ -332,11 +340,12 @@ impl RunningGateway {
         if let Err(error) = messages.await {
             tracing::error!(%error, "the HL7 v2 interface ended badly");
         }
-        if let Some(watch) = self.watch {
-            watch.abort();
+        for task in self.watch.into_iter().chain([self.warming]) {
+            task.abort();
             // It was told to end; there is nothing to learn from how it did.
-            let _ = watch.await;
+            let _ = task.await;
         }
+        self.exchange.jobs.stop().await;
         let exchange = Arc::clone(&self.exchange);
         let asked = tokio::task::spawn_blocking(move || exchange.federation.shutdown(PATIENCE));
         if let Err(error) = asked.await {

@@ -1,5 +1,5 @@
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     fs, io,
     path::Path,
     sync::{
@@ -35,6 +35,8 @@ const TURN: &[u8] = b"turn";
 const ENTRIES_MAX: usize = 512;
 /// Subjects whose forgetting may be owed; beyond, everything is forgotten.
 const OWED_MAX: usize = 100_000;
+/// Subjects that are forgotten with one round.
+const PAID_AT_ONCE: usize = 200;
 /// A turn need not be remembered longer than the longest work that it may overtake.
 const TURN_LIFE: Duration = Duration::from_mins(5);
 
@@ -158,10 +160,13 @@ struct Line {
     cut: Arc<Notify>,
 }
 
+/// What is to be forgotten before anything is read again, each with a number: what is owed once more
+/// while it is paid is still owed after.
 #[derive(Default)]
 struct Owed {
-    subjects: BTreeSet<Vec<Name>>,
-    everything: bool,
+    subjects: BTreeMap<Vec<Name>, u64>,
+    everything: Option<u64>,
+    count: u64,
 }
 
 /// What Redis has at a place.
@@ -260,11 +265,10 @@ impl Far {
     /// Connects, listens, and connects again, as long as the process lives.
     pub(super) async fn keep_connected(self: Arc<Self>, listener: Arc<dyn Listener>) {
         let connected = gauge!("tessera_answer_cache_redis_connected");
-        let patience = Duration::from_millis(self.settings.connect_timeout_ms);
         let mut was_connected = true;
         loop {
             connected.set(0.0);
-            if let Ok(Some(line)) = timeout(patience, self.connect(&listener)).await {
+            if let Some(line) = self.connect(&listener).await {
                 connected.set(1.0);
                 was_connected = true;
                 tracing::info!("connected to Redis");
@@ -286,18 +290,9 @@ impl Far {
     /// Connects and arms: only once every word of others is heard and nothing is owed, anything is
     /// read.
     async fn connect(&self, listener: &Arc<dyn Listener>) -> Option<Arc<Line>> {
-        let cut = Arc::new(Notify::new());
-        let (hearing, cutting) = (Arc::clone(listener), Arc::clone(&cut));
-        let config = AsyncConnectionConfig::new().set_push_sender(move |push: PushInfo| {
-            hear(&*hearing, &cutting, &push);
-            Ok::<(), ()>(())
-        });
-        let mut connection =
-            self.client.get_multiplexed_async_connection_with_config(&config).await.ok()?;
-        let mut arm = redis::cmd("CLIENT");
-        arm.arg("TRACKING").arg("ON").arg("BCAST").arg("PREFIX").arg(PREFIX).arg("NOLOOP");
-        arm.exec_async(&mut connection).await.ok()?;
-        let line = Arc::new(Line { connection, failures: AtomicU32::default(), cut });
+        let patience = Duration::from_millis(self.settings.connect_timeout_ms);
+        let line = timeout(patience, self.arm(listener)).await.ok()??;
+        let line = Arc::new(line);
         loop {
             if !self.pay(&line).await {
                 return None;
@@ -312,23 +307,80 @@ impl Far {
         }
     }
 
-    /// Forgets what is owed; false where that failed, and it is still owed.
+    async fn arm(&self, listener: &Arc<dyn Listener>) -> Option<Line> {
+        let cut = Arc::new(Notify::new());
+        let (hearing, cutting) = (Arc::clone(listener), Arc::clone(&cut));
+        let config = AsyncConnectionConfig::new().set_push_sender(move |push: PushInfo| {
+            hear(&*hearing, &cutting, &push);
+            Ok::<(), ()>(())
+        });
+        let mut connection =
+            self.client.get_multiplexed_async_connection_with_config(&config).await.ok()?;
+        let mut arm = redis::cmd("CLIENT");
+        arm.arg("TRACKING").arg("ON").arg("BCAST").arg("PREFIX").arg(PREFIX).arg("NOLOOP");
+        arm.exec_async(&mut connection).await.ok()?;
+        Some(Line { connection, failures: AtomicU32::default(), cut })
+    }
+
+    /// Forgets what is owed; false where that failed, and the rest is still owed.
     async fn pay(&self, line: &Line) -> bool {
-        let owed = std::mem::take(&mut *self.owed());
-        let paid = if owed.everything { forget_everything(line).await } else { true };
-        let subjects: Vec<Vec<Name>> = owed.subjects.into_iter().collect();
-        for (at, some) in subjects.chunks(500).enumerate() {
-            if !paid || !self.forget_on(line, some).await {
-                let mut still = self.owed();
-                still.everything |= owed.everything;
-                for names in subjects.into_iter().skip(at * 500) {
-                    still.add(names);
-                }
+        let everything = self.owed().everything;
+        if everything.is_some() {
+            if !self.forget_everything(line).await {
                 return false;
             }
+            let mut owed = self.owed();
+            if owed.everything == everything {
+                owed.everything = None;
+            }
         }
-        self.owed().everything |= !paid;
-        paid
+        loop {
+            let some: Vec<(Vec<Name>, u64)> = {
+                let owed = self.owed();
+                owed.subjects
+                    .iter()
+                    .take(PAID_AT_ONCE)
+                    .map(|(one, at)| (one.clone(), *at))
+                    .collect()
+            };
+            if some.is_empty() {
+                return true;
+            }
+            let subjects: Vec<Vec<Name>> = some.iter().map(|(names, _)| names.clone()).collect();
+            if !self.forget_on(line, &subjects).await {
+                return false;
+            }
+            let mut owed = self.owed();
+            for (names, at) in some {
+                if owed.subjects.get(&names) == Some(&at) {
+                    owed.subjects.remove(&names);
+                }
+            }
+        }
+    }
+
+    async fn forget_everything(&self, line: &Line) -> bool {
+        let mut connection = line.connection.clone();
+        let pattern = [PREFIX, b"*"].concat();
+        let mut cursor = 0_u64;
+        loop {
+            let mut scan = redis::cmd("SCAN");
+            scan.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(1_000);
+            let found = timeout(self.patience(), scan.query_async(&mut connection)).await;
+            let Ok(Ok(found)) = found else { return false };
+            let (next, keys): (u64, Vec<Vec<u8>>) = found;
+            if !keys.is_empty() {
+                let mut unlink = redis::cmd("UNLINK");
+                let done = timeout(self.patience(), unlink.arg(keys).exec_async(&mut connection));
+                if !matches!(done.await, Ok(Ok(()))) {
+                    return false;
+                }
+            }
+            if next == 0 {
+                return true;
+            }
+            cursor = next;
+        }
     }
 
     /// Waits until the connection is of no use.
@@ -351,40 +403,16 @@ impl Far {
 
 impl Owed {
     fn add(&mut self, names: Vec<Name>) {
-        if self.subjects.len() >= OWED_MAX {
+        self.count += 1;
+        self.subjects.insert(names, self.count);
+        if self.subjects.len() > OWED_MAX {
             self.subjects.clear();
-            self.everything = true;
-        }
-        if !self.everything {
-            self.subjects.insert(names);
+            self.everything = Some(self.count);
         }
     }
 
     fn is_something(&self) -> bool {
-        self.everything || !self.subjects.is_empty()
-    }
-}
-
-async fn forget_everything(line: &Line) -> bool {
-    let mut connection = line.connection.clone();
-    let pattern = [PREFIX, b"*"].concat();
-    let mut cursor = 0_u64;
-    loop {
-        let mut scan = redis::cmd("SCAN");
-        scan.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(1_000);
-        let found: Result<(u64, Vec<Vec<u8>>), _> = scan.query_async(&mut connection).await;
-        let Ok((next, keys)) = found else { return false };
-        if !keys.is_empty() {
-            let mut unlink = redis::cmd("UNLINK");
-            unlink.arg(keys);
-            if unlink.exec_async(&mut connection).await.is_err() {
-                return false;
-            }
-        }
-        if next == 0 {
-            return true;
-        }
-        cursor = next;
+        self.everything.is_some() || !self.subjects.is_empty()
     }
 }
 

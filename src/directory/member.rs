@@ -48,6 +48,8 @@ pub struct Member {
     page_matches: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     answers_kept_s: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arrivals_as: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unserved_types: Vec<String>,
     #[serde(skip_serializing_if = "is_none")]
@@ -67,9 +69,11 @@ impl Member {
         if !told.organization.contains(':') {
             return Err(InvalidMember::OrganizationNotUri);
         }
-        for (key, value) in
-            [("server_name", &told.server_name), ("trust_anchor", &told.trust_anchor)]
-        {
+        for (key, value) in [
+            ("server_name", &told.server_name),
+            ("trust_anchor", &told.trust_anchor),
+            ("arrivals_as", &told.arrivals_as),
+        ] {
             if let Some(value) = value {
                 bounded(key, value)?;
             }
@@ -116,6 +120,7 @@ impl Member {
             utc_offset: told.utc_offset,
             page_matches: told.page_matches,
             answers_kept_s: told.answers_kept_s,
+            arrivals_as: told.arrivals_as,
             unserved_types,
             authorization: told.authorization,
         })
@@ -239,6 +244,12 @@ impl Member {
         self.answers_kept_s.map(|seconds| Duration::from_secs(seconds.into()))
     }
 
+    /// The client as which records of those who arrive at its emergency department are gathered at once;
+    /// none are where none is told.
+    pub fn arrivals_as(&self) -> Option<&str> {
+        self.arrivals_as.as_deref()
+    }
+
     /// Resource types that its CapabilityStatement lists and that it does not serve.
     pub fn unserved_types(&self) -> &[String] {
         &self.unserved_types
@@ -311,6 +322,9 @@ pub struct ToldMember {
     /// Seconds that its answers are kept, 0 to 3,600; as for others where absent.
     #[serde(default)]
     pub answers_kept_s: Option<u16>,
+    /// A client of `clients.toml` that acts for it; arrivals are not minded where absent.
+    #[serde(default)]
+    pub arrivals_as: Option<String>,
     /// Types that it lists and does not serve.
     #[serde(default)]
     pub unserved_types: Vec<String>,

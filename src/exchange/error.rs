@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use thiserror::Error;
 
 use crate::{
@@ -79,6 +81,21 @@ pub enum ExchangeError {
     /// As many queries as the gateway takes at once are under way.
     #[error("too many queries are under way; try again")]
     Busy,
+    /// No such job, or none of this client's.
+    #[error("no such job")]
+    UnknownJob,
+    /// A job whose result is no longer kept, or may no longer be shown.
+    #[error("the result is no longer kept; ask again from the beginning")]
+    ResultExpired,
+    /// As many jobs as are taken are under way or wait to be fetched.
+    #[error("too many jobs; fetch or cancel some, and try again")]
+    TooManyJobs,
+    /// A job that failed.
+    #[error(transparent)]
+    JobFailed(Arc<Self>),
+    /// Whoever asked for a stream does not read it.
+    #[error("the client does not read what it asked for")]
+    NotReading,
     /// What a member says of its own records cannot be followed.
     #[error(transparent)]
     Local(LocalRefusal),
@@ -175,6 +192,11 @@ pub(super) fn rejected(error: &ExchangeError) -> Closing {
         ExchangeError::DocumentDiffers => Closing::Failed("document differs from its description"),
         ExchangeError::NoMemberAnswered(_) => Closing::Failed("no member answered"),
         ExchangeError::Busy => Closing::Failed("too many queries under way"),
+        ExchangeError::UnknownJob => Closing::Rejected("no such job"),
+        ExchangeError::ResultExpired => Closing::Rejected("result expired"),
+        ExchangeError::TooManyJobs => Closing::Rejected("too many jobs"),
+        ExchangeError::JobFailed(error) => rejected(error),
+        ExchangeError::NotReading => Closing::Rejected("the client stopped reading"),
         ExchangeError::Local(_) => Closing::Rejected("a local merge, link or end that cannot be"),
         ExchangeError::UnknownMember => Closing::Rejected("no such member"),
         ExchangeError::UnknownVersion => Closing::Rejected("no such version"),

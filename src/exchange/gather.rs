@@ -1,17 +1,24 @@
 //! Asks every member that holds records of a person, and puts together what they answer: what all
 //! questions about a record have in common.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use time::OffsetDateTime;
-use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+use tokio::{
+    sync::SemaphorePermit,
+    task::{JoinError, JoinHandle, spawn_blocking},
+};
 
-use super::{Call, Exchange, ExchangeError, PatientView, Snapshot, read_patient::permit};
+use super::{
+    Call, Exchange, ExchangeError, PatientView, Snapshot,
+    read_patient::permit,
+    snapshots::{Makings, Part},
+};
 use crate::{
     access::{OpenAudit, Permit, Restrictions},
     directory::Roster,
     domain::{EnterpriseId, MemberCode, PartialDate},
-    federation::{MemberOutcome, RecordQuery, SoughtRecord, Status, Target},
+    federation::{FanOut, MemberOutcome, RecordQuery, SoughtRecord, Status, Target},
     fhir::{Issue, IssueSeverity, IssueType},
     index::Location,
     record::{
@@ -46,27 +53,67 @@ pub(super) async fn gather(
     id: EnterpriseId,
     query: EverythingQuery,
 ) -> Result<(Permit, Snapshot), ExchangeError> {
-    let permit = permit(exchange, call, id)?;
-    let _slot = exchange.queries.try_acquire().map_err(|_| ExchangeError::Busy)?;
-    let view = PatientView::of(exchange, &permit).await?.ok_or(ExchangeError::UnknownPatient)?;
-    let targets = targets(&exchange.index.locate(&permit).await?);
-    // Whoever is asked learns that the patient is asked for, so the question is on record first.
-    audit.begun().await?;
-    let roster = exchange.directory.roster();
-    let mut asked =
-        exchange.federation.start(&permit, targets, sought(exchange, call, &permit, query));
-    let mut heard = Vec::new();
-    while let Some(outcome) = asked.next().await {
-        heard.push(Heard::of(&permit, &roster, outcome));
+    let mut gathering = Gathering::begin(exchange, call, audit, id, query).await?;
+    while gathering.hear().await.is_some() {}
+    gathering.put_together().await
+}
+
+/// A record on its way: members are asked, and are heard as they answer. Dropping it stops the work.
+pub(super) struct Gathering<'a> {
+    exchange: &'a Exchange,
+    permit: Permit,
+    view: PatientView,
+    asked: FanOut,
+    heard: Vec<Heard>,
+    _slot: SemaphorePermit<'a>,
+}
+
+impl<'a> Gathering<'a> {
+    /// Asks the members under a permit for the person of this id.
+    pub(super) async fn begin(
+        exchange: &'a Exchange,
+        call: &Call,
+        audit: &mut OpenAudit,
+        id: EnterpriseId,
+        query: EverythingQuery,
+    ) -> Result<Self, ExchangeError> {
+        let permit = permit(exchange, call, id)?;
+        let slot = exchange.queries.try_acquire().map_err(|_| ExchangeError::Busy)?;
+        let view =
+            PatientView::of(exchange, &permit).await?.ok_or(ExchangeError::UnknownPatient)?;
+        let targets = targets(&exchange.index.locate(&permit).await?);
+        // Whoever is asked learns that the patient is asked for, so the question is on record first.
+        audit.begun().await?;
+        let sought = sought(exchange, call, &permit, query);
+        let asked = exchange.federation.start(&permit, targets, sought);
+        Ok(Self { exchange, permit, view, asked, heard: Vec::new(), _slot: slot })
     }
-    heard.sort_by(|one, other| one.member.cmp(&other.member));
-    if all_failed(&heard) {
-        return Err(ExchangeError::NoMemberAnswered(
-            heard.into_iter().flat_map(|one| one.issues).collect(),
-        ));
+
+    /// The permission under which it is gathered.
+    pub(super) fn permit(&self) -> &Permit {
+        &self.permit
     }
-    let snapshot = put_together(exchange, &permit, view, heard).await?;
-    Ok((permit, snapshot))
+
+    /// Waits for the next member; `None` once all have been heard.
+    pub(super) async fn hear(&mut self) -> Option<&mut Heard> {
+        let outcome = self.asked.next().await?;
+        let roster = self.exchange.directory.roster();
+        self.heard.push(Heard::of(&self.permit, &roster, outcome));
+        self.heard.last_mut()
+    }
+
+    /// Merges what was heard.
+    pub(super) async fn put_together(self) -> Result<(Permit, Snapshot), ExchangeError> {
+        let Self { exchange, permit, view, mut heard, .. } = self;
+        heard.sort_by(|one, other| one.member.cmp(&other.member));
+        if all_failed(&heard) {
+            return Err(ExchangeError::NoMemberAnswered(
+                heard.into_iter().flat_map(|one| one.issues).collect(),
+            ));
+        }
+        let snapshot = put_together(exchange, &permit, view, heard).await?;
+        Ok((permit, snapshot))
+    }
 }
 
 /// Asks one member alone, and rewrites what it answers: a record without the others' word.
@@ -84,7 +131,9 @@ pub(super) async fn gather_at(
         exchange.federation.start(permit, targets, sought(exchange, call, permit, query));
     let mut taken = Vec::new();
     while let Some(outcome) = asked.next().await {
-        taken.extend(Heard::of(permit, &roster, outcome).taking.await);
+        let mut heard = Heard::of(permit, &roster, outcome);
+        heard.take_in(permit.person());
+        taken.extend(heard.into_taken().await);
     }
     let context = context(exchange, permit);
     spawn_blocking(move || merge_taken_in(&context, taken)).await.or_else(ended)
@@ -117,20 +166,29 @@ fn context(exchange: &Exchange, permit: &Permit) -> MergeContext {
 }
 
 /// What came of asking a member; its answer is being taken in while others are waited for.
-struct Heard {
+pub(super) struct Heard {
     member: MemberCode,
     status: Status,
     /// Whether it gave anything.
     gave: bool,
     issues: Vec<Issue>,
-    taking: JoinHandle<TakenIn>,
+    taken: Taken,
+    part: Option<Part>,
+}
+
+enum Taken {
+    /// It was kept, and so may have been taken in before.
+    Waiting(Box<(MemberAnswer, Option<Restrictions>)>),
+    UnderWay(JoinHandle<TakenIn>),
+    Done(Box<TakenIn>),
+    /// It could not be taken in.
+    Failed,
 }
 
 impl Heard {
     fn of(permit: &Permit, roster: &Roster, mut outcome: MemberOutcome) -> Self {
         let known = roster.member(&outcome.member);
-        let resources = outcome.resources();
-        let (gave, issues) = (resources.take(1).count() > 0, outcome.issues());
+        let issues = outcome.issues();
         let restrictions = permit.restrictions(&outcome.member).cloned();
         let answer = MemberAnswer {
             member: outcome.member.clone(),
@@ -140,13 +198,59 @@ impl Heard {
             patient_ids: outcome.patient_ids().map(str::to_owned).collect(),
             resources: outcome.take_resources(),
         };
-        let person = permit.person();
-        Self {
+        let gave = !answer.resources.is_empty();
+        let part = outcome.mark.map(|mark| Part { mark, restrictions: restrictions.clone() });
+        let is_kept = outcome.kept_for.is_some() && part.is_some();
+        let mut heard = Self {
             status: outcome.status(),
             member: outcome.member,
             gave,
             issues,
-            taking: spawn_blocking(move || TakenIn::new(person, redacted(answer, restrictions))),
+            taken: Taken::Waiting(Box::new((answer, restrictions))),
+            part,
+        };
+        if !is_kept {
+            heard.take_in(permit.person());
+        }
+        heard
+    }
+
+    /// Begins to take in what it gave.
+    fn take_in(&mut self, person: EnterpriseId) {
+        self.taken = match std::mem::replace(&mut self.taken, Taken::Failed) {
+            Taken::Waiting(waiting) => Taken::UnderWay(spawn_blocking(move || {
+                let (answer, restrictions) = *waiting;
+                TakenIn::new(person, redacted(answer, restrictions))
+            })),
+            begun => begun,
+        };
+    }
+
+    /// Whether the requester may know of it at all.
+    pub(super) fn is_told(&self) -> bool {
+        !self.issues.is_empty()
+    }
+
+    /// What the member gave, redacted and under gateway ids.
+    pub(super) async fn resources(&mut self, person: EnterpriseId) -> Vec<String> {
+        self.take_in(person);
+        if let Taken::UnderWay(taking) = &mut self.taken {
+            self.taken = match taking.await {
+                Ok(taken) => Taken::Done(Box::new(taken)),
+                Err(_) => Taken::Failed,
+            };
+        }
+        match &self.taken {
+            Taken::Done(taken) => taken.resources().map(str::to_owned).collect(),
+            Taken::Waiting(_) | Taken::UnderWay(_) | Taken::Failed => Vec::new(),
+        }
+    }
+
+    async fn into_taken(self) -> Option<TakenIn> {
+        match self.taken {
+            Taken::UnderWay(taking) => taking.await.ok(),
+            Taken::Done(taken) => Some(*taken),
+            Taken::Waiting(_) | Taken::Failed => None,
         }
     }
 }
@@ -198,30 +302,58 @@ async fn put_together(
     exchange: &Exchange,
     permit: &Permit,
     view: PatientView,
-    heard: Vec<Heard>,
+    mut heard: Vec<Heard>,
 ) -> Result<Snapshot, ExchangeError> {
     let mut complete = heard.iter().all(|one| one.status.is_complete());
+    let makings = makings(permit, &heard);
+    // The same answers under the same restrictions are the same record.
+    let made = makings.as_ref().and_then(|makings| exchange.snapshots.made_of(makings));
     // What may be another person's comes before what is missing.
-    let (mut statement, mut taken) = (view.warnings(), Vec::new());
-    for one in heard {
-        statement.extend(one.issues);
-        if let Ok(answer) = one.taking.await {
-            taken.push(answer);
-        } else {
-            // It came and cannot be shown: a gap like any other.
-            complete = false;
-            tracing::error!(member.id = %one.member, "an answer could not be taken in");
-            let text = format!("{}: its answer could not be read", one.member);
-            statement.push(Issue::new(IssueSeverity::Warning, IssueType::Exception, text));
+    let mut statement = view.warnings();
+    let record = if let Some(record) = made {
+        statement.extend(heard.into_iter().flat_map(|one| one.issues));
+        record
+    } else {
+        for one in &mut heard {
+            one.take_in(permit.person());
         }
-    }
-    let context = context(exchange, permit);
-    // Thousands of resources take milliseconds, in which a worker serves many other requests.
-    let merging = spawn_blocking(move || merge_taken_in(&context, taken));
-    let record = merging.await.or_else(ended)?;
+        let mut taken = Vec::new();
+        for mut one in heard {
+            statement.append(&mut one.issues);
+            let member = one.member.clone();
+            if let Some(answer) = one.into_taken().await {
+                taken.push(answer);
+            } else {
+                // It came and cannot be shown: a gap like any other.
+                complete = false;
+                tracing::error!(member.id = %member, "an answer could not be taken in");
+                let text = format!("{member}: its answer could not be read");
+                statement.push(Issue::new(IssueSeverity::Warning, IssueType::Exception, text));
+            }
+        }
+        let context = context(exchange, permit);
+        // Thousands of resources take milliseconds, in which a worker serves many other requests.
+        let merging = spawn_blocking(move || merge_taken_in(&context, taken));
+        Arc::new(merging.await.or_else(ended)?)
+    };
     statement.extend(accounts(&record));
     statement.push(reservation());
-    Ok(Snapshot::new(permit, view, record, statement, complete))
+    let makings = makings.filter(|_| complete);
+    Ok(Snapshot::new(permit, view, record, statement, complete).made_of(makings))
+}
+
+/// What a record is made of, where every answer in it is one that was kept.
+fn makings(permit: &Permit, heard: &[Heard]) -> Option<Makings> {
+    let part = |one: &Heard| {
+        let given = one.gave.then(|| one.part.clone());
+        match given {
+            Some(None) => None,
+            Some(part) => Some((one.member.clone(), part)),
+            None => Some((one.member.clone(), None)),
+        }
+    };
+    let parts = heard.iter().map(part).collect::<Option<Vec<_>>>()?;
+    Some(Makings { person: permit.person(), parts })
 }
 
 /// A merge that did not end: a fault of ours goes on as what it is; a stop, as a busy exchange.

@@ -1,5 +1,7 @@
 //! What an ADT message says, in the words of the member that sent it. Pure.
 
+use std::borrow::Cow;
+
 use time::OffsetDateTime;
 
 use crate::{
@@ -14,6 +16,13 @@ use crate::{
 
 /// Types of identifiers that an authority may be taken for granted for (table 0203).
 const RECORD_NUMBERS: [&str; 5] = ["", "MR", "MRT", "PI", "PT"];
+
+/// The event, by its code.
+fn event_of(message: &Message) -> Cow<'_, str> {
+    let told = &message.header().event;
+    let old = || message.segment("EVN").map(|evn| evn.field(1).text()).unwrap_or_default();
+    if told.is_empty() { old() } else { Cow::Borrowed(told) }
+}
 
 /// Reads one member's messages.
 #[derive(Clone, Copy)]
@@ -30,13 +39,17 @@ impl MessageReader<'_> {
     /// What the message's event does to identities. EVN-1 counts where MSH-9 tells no event, as
     /// before v2.3.
     pub fn effect_of(message: &Message) -> Result<IdentityEffect, Fault> {
-        let told = &message.header().event;
-        let old = message.segment("EVN").map(|evn| evn.field(1).text()).unwrap_or_default();
-        let event = if told.is_empty() { old.as_ref() } else { told };
-        IdentityEffect::of(event).ok_or_else(|| {
+        IdentityEffect::of(&event_of(message)).ok_or_else(|| {
             let text = "the event is none that an ADT message may have";
             Fault::reject(Condition::EventCode, text).at(Location::field("MSH", 9))
         })
+    }
+
+    /// Whether it tells that the patient has come to an emergency department: admitted or registered
+    /// (A01, A04) in the class of patients E (HL7 table 0004).
+    pub fn is_emergency_arrival(message: &Message) -> bool {
+        let class = message.segment("PV1").map(|visit| visit.field(2).text().into_owned());
+        ["A01", "A04"].contains(&&*event_of(message)) && class.as_deref() == Some("E")
     }
 
     /// When what it says held at the member.

@@ -28,6 +28,7 @@ mod read_document;
 mod read_patient;
 mod read_resource;
 mod record_consent;
+mod record_jobs;
 mod record_locks;
 mod register_patient;
 mod release_policy;
@@ -38,9 +39,11 @@ mod search_record;
 mod separate_person;
 mod snapshots;
 mod stewarding;
+mod stream_record;
 mod summarize_record;
 mod take_message;
 mod undo_decision;
+mod warm_record;
 mod watch_members;
 mod who_was_shown;
 
@@ -76,6 +79,9 @@ pub use read_document::{DocumentContent, read_document};
 pub use read_patient::read_patient;
 pub use read_resource::read_resource;
 pub use record_consent::record_consent;
+pub use record_jobs::{
+    JobResult, JobSettings, JobStatus, RecordJobs, cancel_job, job_status, start_job,
+};
 pub use record_locks::RecordLocks;
 pub use register_patient::{acceptable, last_updated, register_patient, told_merge};
 pub use release_policy::ReleasePolicy;
@@ -89,9 +95,11 @@ pub use search_record::{
 };
 pub use separate_person::separate_person;
 pub use snapshots::{Selection, Snapshot, SnapshotSettings, Snapshots};
+pub use stream_record::{Streamed, Stretch, stream_record};
 pub use summarize_record::summarize_record;
 pub use take_message::{Taken, take_message};
 pub use undo_decision::undo_decision;
+pub use warm_record::{ArrivalSettings, Arrivals, warm_arrivals};
 pub use watch_members::watch_members;
 pub use who_was_shown::{WronglyShown, who_was_shown};
 
@@ -125,6 +133,10 @@ pub struct Exchange {
     pub snapshots: Snapshots,
     /// Searches of late that have further pages.
     pub searches: Searches,
+    /// Records that are gathered to be fetched later.
+    pub jobs: RecordJobs,
+    /// Patients who arrived just now.
+    pub arrivals: Arrivals,
     /// One turn for each record that is being fed.
     pub record_locks: RecordLocks,
     /// HL7 v2 messages taken of late.
@@ -163,6 +175,8 @@ pub struct ExchangeSettings {
     pub messages_remembered_max: u64,
     /// The most bytes of one document that are read through to its member.
     pub document_bytes_max: usize,
+    /// How long a client may leave a stream unread before it is given up, in seconds.
+    pub stream_stall_s: u64,
 }
 
 impl Default for ExchangeSettings {
@@ -175,6 +189,7 @@ impl Default for ExchangeSettings {
             search_persons_max: 10_000,
             messages_remembered_max: 100_000,
             document_bytes_max: 32 << 20,
+            stream_stall_s: 30,
         }
     }
 }

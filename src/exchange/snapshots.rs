@@ -41,7 +41,7 @@ pub struct Snapshot {
     /// The person as the permit showed it.
     pub view: PatientView,
     /// The merged record.
-    pub record: MergedRecord,
+    pub record: Arc<MergedRecord>,
     /// Who answered and what is missing.
     pub statement: Vec<Issue>,
     /// Whether every member that was asked answered in full.
@@ -55,6 +55,22 @@ pub struct Snapshot {
     /// Gateway ids of the Binary resources that its documents lead to.
     binaries: Vec<String>,
     allowed: Allowed,
+    makings: Option<Makings>,
+}
+
+/// What a record was made of: whoever asks for the same gets the same. Holds no patient data.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct Makings {
+    pub(super) person: EnterpriseId,
+    /// Every member that was heard, in order, and what it gave, if anything.
+    pub(super) parts: Vec<(MemberCode, Option<Part>)>,
+}
+
+/// One member's part in a record: an answer that was kept, and what was withheld of it.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct Part {
+    pub(super) mark: u64,
+    pub(super) restrictions: Option<Restrictions>,
 }
 
 /// What a search selected of a record.
@@ -94,7 +110,7 @@ impl Snapshot {
     pub(super) fn new(
         permit: &Permit,
         view: PatientView,
-        record: MergedRecord,
+        record: Arc<MergedRecord>,
         statement: Vec<Issue>,
         complete: bool,
     ) -> Self {
@@ -108,8 +124,15 @@ impl Snapshot {
             selection: None,
             binaries: binaries(&record),
             allowed: Allowed::of(permit),
+            makings: None,
             record,
         }
+    }
+
+    /// The same, found again by what it was made of.
+    #[must_use]
+    pub(super) fn made_of(self, makings: Option<Makings>) -> Self {
+        Self { makings, ..self }
     }
 
     /// Whether it was taken for the same client and purpose, and the patient's will is still the same.
@@ -137,9 +160,14 @@ impl Snapshot {
     }
 }
 
+/// Snapshots that are found by what they are made of; a token and a few words each.
+const MAKINGS_MAX: u64 = 100_000;
+
 /// The snapshots of this process. Never on a disk, and gone after their time.
 pub struct Snapshots {
     by_token: Cache<Uuid, Arc<Snapshot>>,
+    /// The latest snapshot of a record made of the same; leads only to what is kept anyway.
+    by_makings: Cache<Makings, Uuid>,
     seen: Arc<Seen>,
 }
 
@@ -198,6 +226,7 @@ impl Snapshots {
                     forgetting.forget(*token, &snapshot);
                 })
                 .build(),
+            by_makings: Cache::builder().max_capacity(MAKINGS_MAX).time_to_live(ttl).build(),
             seen,
         }
     }
@@ -207,12 +236,21 @@ impl Snapshots {
         let (token, snapshot) = (Uuid::new_v4(), Arc::new(snapshot));
         // Kept first: what is evicted at once is noted after it was forgotten, and leads nowhere.
         self.by_token.insert(token, Arc::clone(&snapshot));
+        if let Some(makings) = &snapshot.makings {
+            self.by_makings.insert(makings.clone(), token);
+        }
         self.seen.note(token, &snapshot);
         (token, snapshot)
     }
 
     pub(super) fn by_token(&self, token: Uuid) -> Option<Arc<Snapshot>> {
         self.by_token.get(&token)
+    }
+
+    /// The record that was put together of just this a moment ago.
+    pub(super) fn made_of(&self, makings: &Makings) -> Option<Arc<MergedRecord>> {
+        let snapshot = self.by_token.get(&self.by_makings.get(makings)?)?;
+        Some(Arc::clone(&snapshot.record))
     }
 
     /// The latest snapshot with a document that leads to this Binary.

@@ -100,6 +100,9 @@ impl Feed<'_> {
         };
         let registered = index.register(registration).await?;
         self.exchange.federation.forget_answers(registered.person).await;
+        if MessageReader::is_emergency_arrival(self.message) {
+            self.exchange.arrivals.note(self.reader.member, registered.person);
+        }
         Ok((wrote(&registered), done(registered.outcome)))
     }
 

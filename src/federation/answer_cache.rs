@@ -62,10 +62,11 @@ impl AnswerCache {
         ask: impl Future<Output = MemberOutcome>,
     ) -> MemberOutcome {
         let member = &question.connection.member;
-        let life = question.query.kept_for.max(member.answers_kept().unwrap_or(self.ttl));
-        if life.is_zero() {
+        let usual = member.answers_kept().unwrap_or(self.ttl);
+        if usual.is_zero() {
             return ask.await;
         }
+        let life = question.query.kept_for.max(usual);
         let began = Instant::now();
         let place = self.store.place(&subject(question.person), &question.bytes());
         let age_max = question.query.kept_age_max;
@@ -85,13 +86,13 @@ impl AnswerCache {
         let mut ask = pin!(ask);
         // Who asks for the latest may not be given what somebody else's earlier question brings.
         if is_fresh {
-            let outcome = ask.await;
-            self.keep(place, ticket, &outcome, (asked_at, life));
+            let mut outcome = ask.await;
+            self.keep(place, ticket, &mut outcome, (asked_at, life));
             return outcome;
         }
         match self.flights.board(place.entry(), question.deadline, ask.as_mut()).await {
-            Boarding::Own(outcome) => {
-                self.keep(place, ticket, &outcome, (asked_at, life));
+            Boarding::Own(mut outcome) => {
+                self.keep(place, ticket, &mut outcome, (asked_at, life));
                 outcome
             }
             Boarding::Joined(outcome) => {
@@ -107,12 +108,15 @@ impl AnswerCache {
         &self,
         place: crate::cache::Place,
         ticket: Option<crate::cache::Ticket>,
-        outcome: &MemberOutcome,
+        outcome: &mut MemberOutcome,
         times: (time::OffsetDateTime, Duration),
     ) {
         let Some(ticket) = ticket else { return };
         match KeptAnswer::of(outcome) {
-            Some(answer) => self.store.keep(place, ticket, std::sync::Arc::new(answer), times),
+            Some(answer) => {
+                outcome.mark = answer.mark();
+                self.store.keep(place, ticket, std::sync::Arc::new(answer), times);
+            }
             None => counter!("tessera_answer_cache_unfit_total").increment(1),
         }
     }

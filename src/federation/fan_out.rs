@@ -484,6 +484,7 @@ impl Exchange {
             base_url: connection.base.as_str().to_owned(),
             elapsed: started.elapsed(),
             kept_for: None,
+            mark: None,
             answers,
         };
         // What failed at once says nothing of how long a whole answer takes.

@@ -1,6 +1,9 @@
 //! A member's answer as it is kept, and as it is written into Redis.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -20,6 +23,12 @@ const FORM: u32 = 1;
 /// What a resource takes beside its text, about.
 const RESOURCE_BYTES: usize = 512;
 
+/// A mark that no answer had before in this process.
+fn next_mark() -> u64 {
+    static MARKS: AtomicU64 = AtomicU64::new(0);
+    MARKS.fetch_add(1, Ordering::Relaxed)
+}
+
 /// A whole and verified answer.
 pub(super) struct KeptAnswer(MemberOutcome);
 
@@ -27,7 +36,12 @@ impl KeptAnswer {
     /// `None` for what may not be kept.
     pub(super) fn of(outcome: &MemberOutcome) -> Option<Self> {
         let fits = !outcome.answers.is_empty() && outcome.answers.iter().all(may_be_kept);
-        fits.then(|| Self(outcome.clone()))
+        fits.then(|| Self(MemberOutcome { mark: Some(next_mark()), ..outcome.clone() }))
+    }
+
+    /// The mark that names it.
+    pub(super) fn mark(&self) -> Option<u64> {
+        self.0.mark
     }
 
     /// As the outcome of a query that waited so long for it.
@@ -68,6 +82,7 @@ impl Keepable for KeptAnswer {
             base_url,
             elapsed: _,
             kept_for: _,
+            mark: _,
             answers,
         } = &self.0;
         let answers = answers.iter().map(|answer| WrittenAnswer {
@@ -120,6 +135,7 @@ impl Keepable for KeptAnswer {
             base_url: written.base_url,
             elapsed: Duration::ZERO,
             kept_for: None,
+            mark: Some(next_mark()),
             answers: written.answers.into_iter().map(read).collect::<Option<_>>()?,
         }))
     }

@@ -22,6 +22,8 @@ pub struct MemberOutcome {
     pub elapsed: Duration,
     /// How long ago the member gave the answer, where it was kept; `None`: it was asked just now.
     pub kept_for: Option<Duration>,
+    /// Names this very answer among those that are kept: the same mark, the same resources.
+    pub mark: Option<u64>,
     /// One answer per patient there; the same Patient under two identifiers is one answer.
     pub answers: Vec<RecordAnswer>,
 }
@@ -67,6 +69,7 @@ impl MemberOutcome {
             base_url: String::new(),
             elapsed: Duration::ZERO,
             kept_for: None,
+            mark: None,
             answers: vec![answer],
         }
     }
@@ -386,6 +389,7 @@ mod tests {
             base_url: String::new(),
             elapsed: Duration::ZERO,
             kept_for: None,
+            mark: None,
         };
         let mut withheld = outcome(Status::Withheld(Withholding::IdentityContradicted));
         assert_eq!(withheld.resources().count(), 0);

@@ -234,6 +234,7 @@ mod tests {
             base_url: "https://mercy.example/fhir".to_owned(),
             elapsed: Duration::from_millis(412),
             kept_for: None,
+            mark: None,
             answers: vec![answer],
         }
     }

@@ -91,6 +91,12 @@ impl TakenIn {
         taken
     }
 
+    /// What it holds, each under its gateway id and as the record will show it: the same bytes, unless
+    /// the member answers once more and uses an id for two contents.
+    pub fn resources(&self) -> impl Iterator<Item = &str> {
+        self.told.iter().map(|told| told.json.as_str())
+    }
+
     /// Several answers of one member, taken together.
     fn together(person: EnterpriseId, answers: Vec<Self>) -> Option<Self> {
         let mut answers = answers;

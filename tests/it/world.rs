@@ -463,6 +463,11 @@ impl Client {
         Answer::read(self.http.execute(request).await.expect("the gateway answers")).await
     }
 
+    /// Sends a request whose answer is yet to be read.
+    pub(crate) async fn begin(&self, request: reqwest::Request) -> reqwest::Response {
+        self.http.execute(request).await.expect("the gateway answers")
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send(self.request(Method::GET, path)).await
     }

@@ -196,6 +196,7 @@ const fn is_authentication(refusal: &Refusal) -> bool {
         | Refusal::NoPurpose
         | Refusal::PurposeNotAllowed(_)
         | Refusal::NotAMember
+        | Refusal::AnotherMember
         | Refusal::MemberMayNotFeed
         | Refusal::ForeignIdentifierSystem
         | Refusal::NotPermitted(_) => false,
