@@ -97,8 +97,9 @@ impl Whose<'_> {
         for entry in
             bundle.entries.iter().filter(|entry| entry.resource.resource_type() == "Patient")
         {
-            if entry.resource.id() != Some(self.patient_id) && !self.carries_our_id(&entry.resource)
-            {
+            let same_id = entry.resource.id() == Some(self.patient_id);
+            let ours = self.names_ours(&entry.resource).unwrap_or(same_id);
+            if !ours {
                 return Verdict::Drop(DropReason::ForeignSubject);
             }
             within.full_urls.extend(entry.full_url.clone());
@@ -153,8 +154,18 @@ impl Whose<'_> {
     }
 
     fn carries_our_id(&self, patient: &Resource) -> bool {
-        read_patient(patient)
-            .is_ok_and(|read| read.local_ids.iter().any(|id| self.local_ids.contains(id)))
+        self.names_ours(patient) == Some(true)
+    }
+
+    /// Whether a Patient carries an identifier that was asked for; `None` where it carries none of
+    /// those namespaces. Ids within a document are its author's, so that an equal one proves little.
+    fn names_ours(&self, patient: &Resource) -> Option<bool> {
+        let told = read_patient(patient).ok()?.local_ids;
+        let systems =
+            |id: &&LocalId| self.local_ids.iter().any(|ours| ours.system() == id.system());
+        let mut known = told.iter().filter(systems).peekable();
+        known.peek()?;
+        Some(known.any(|id| self.local_ids.contains(id)))
     }
 }
 
@@ -317,6 +328,18 @@ mod tests {
         check(&document("A1", "urn:uuid:p"), Verdict::Ours);
         check(&document("A1", "Patient/8"), FOREIGN);
         check(&document("A2", "urn:uuid:p"), FOREIGN);
+        let under_our_id = |more: &str| {
+            format!(
+                r#"{{"resourceType":"Bundle","type":"document","entry":[
+                {{"resource":{{"resourceType":"Patient","id":"7"{more}}}}}]}}"#
+            )
+        };
+        check(&under_our_id(""), Verdict::Ours);
+        check(
+            &under_our_id(r#","identifier":[{"system":"urn:other","value":"9"}]"#),
+            Verdict::Ours,
+        );
+        check(&under_our_id(r#","identifier":[{"system":"urn:mrn","value":"A2"}]"#), FOREIGN);
         check(r#"{"resourceType":"Bundle","type":"collection"}"#, Verdict::Nobodys);
     }
 }
