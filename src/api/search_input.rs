@@ -39,6 +39,8 @@ const PRESENTATION: [&str; 11] = [
 pub(super) struct SearchInput {
     /// Absent where another page of an earlier one is asked for, or no patient is named.
     pub(super) search: Option<RecordSearch>,
+    /// The one id that is asked for where no patient is named.
+    pub(super) by_id: Option<String>,
     pub(super) page: Option<(Uuid, usize)>,
     pub(super) count: Option<usize>,
     pub(super) count_only: bool,
@@ -92,6 +94,7 @@ impl SearchInput {
             latest_of_each: None,
         };
         Ok(Self {
+            by_id: by_id(&query),
             search: patient.map(|patient| RecordSearch { patient, selecting }),
             page: page(&query)?,
             count: count.filter(|count| *count > 0).map(|count| count.min(COUNT_MAX)),
@@ -100,6 +103,17 @@ impl SearchInput {
             used: query.only(|told| is_used(resource_type, told, &unknown)),
         })
     }
+}
+
+/// `_id` with one value, where nothing else is asked: an id leads to its patient.
+fn by_id(query: &SearchQuery) -> Option<String> {
+    let looks = ["_count", "_elements", "_format", "_pretty", "_total"];
+    let mut asked = query.parameters().iter().filter(|told| !looks.contains(&told.name()));
+    let (told, None) = (asked.next()?, asked.next()) else { return None };
+    let mut values = told.values();
+    let (value, None) = (values.next()?, values.next()) else { return None };
+    let is_one = told.name() == "_id" && told.plain().is_ok();
+    is_one.then(|| value.text().into_owned())
 }
 
 /// Whether a parameter was understood.
@@ -326,6 +340,16 @@ mod tests {
         assert_eq!(input.used.encode(), format!("patient={RUTH}&_count=5"));
         let strict = SearchQuery::parse(&query).expect("a query");
         assert!(SearchInput::read("Condition", strict, BASE, true).is_err());
+    }
+
+    #[test]
+    fn an_id_alone_needs_no_patient() {
+        let by_id = |query: &str| read("Encounter", query).expect("understood").by_id;
+        assert_eq!(by_id("_id=anne.7&_format=json").as_deref(), Some("anne.7"));
+        for query in ["_id=anne.7,anne.8", "_id=anne.7&_id=anne.8", "_id=a.7&status=x", "status=x"]
+        {
+            assert_eq!(by_id(query), None, "{query}");
+        }
     }
 
     #[test]

@@ -16,7 +16,8 @@ use super::{
 use crate::{
     access::Interaction,
     exchange::{
-        Call, FoundResources, Selection, Snapshot, next_page_of_search, reservation, search_record,
+        Call, ExchangeError, FoundResources, Selection, Snapshot, next_page_of_search,
+        read_resource, reservation, search_record,
     },
     fhir::SearchQuery,
     record::Original,
@@ -76,7 +77,40 @@ async fn search(
         return Ok(fhir_json(StatusCode::OK).body(render(gateway, &found, &page, &input)));
     }
     let self_url = format!("/{resource_type}?{}", input.used.encode());
+    if let (None, Some(id)) = (&input.search, &input.by_id) {
+        return by_id(gateway, caller.call(), resource_type, id, &input, &self_url).await;
+    }
     first_page(gateway, caller.call(), input, self_url).await
+}
+
+/// A search by id alone: a read whose answer is a set.
+async fn by_id(
+    gateway: &Gateway,
+    call: &Call,
+    resource_type: &str,
+    id: &str,
+    input: &SearchInput,
+    self_url: &str,
+) -> Result<HttpResponse, ApiError> {
+    let found = match read_resource(&gateway.exchange, call, resource_type, id).await {
+        Ok(found) => found.into_inner(),
+        Err(ExchangeError::UnknownResource) => {
+            return Ok(fhir_json(StatusCode::OK).body(nothing(gateway, self_url, input)));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let base = &gateway.settings.base_url;
+    let now = instant(gateway.exchange.clock.now());
+    let mut set = Searchset::new(Uuid::new_v4().to_string(), now);
+    set.link("self", format!("{base}{self_url}"));
+    set.total(1);
+    if !input.count_only {
+        set.push(Some(&format!("{base}/{resource_type}/{id}")), &found, Mode::Match);
+    }
+    if !input.notes.is_empty() {
+        set.push(None, &outcome_json(&input.notes), Mode::Outcome);
+    }
+    Ok(fhir_json(StatusCode::OK).body(set.into_json()))
 }
 
 /// Searches, and shows the first page of what is found. `self_url` is below the FHIR base.

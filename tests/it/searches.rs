@@ -125,6 +125,23 @@ async fn pages_come_from_one_snapshot_for_who_asked_and_what_consent_allows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_id_alone_finds_its_resource_as_a_read_does() {
+    let (world, ed, _) = everybody().await;
+    let found = search(&ed, "Encounter?_id=county.ruth-visit").await;
+    assert_eq!((matches(&found), found.json()["total"].clone()), (vec!["visit".into()], json!(1)));
+    assert_eq!(world.events_of(&found).await.iter().filter(|event| !event.open).count(), 1);
+    for nothing in ["Encounter?_id=county.other", "Condition?_id=county.ruth-visit"] {
+        let none = search(&ed, nothing).await;
+        assert_eq!((matches(&none).len(), none.json()["total"].clone()), (0, json!(0)));
+    }
+    ed.get("Encounter?_id=county.ruth-visit,county.x").await.refuses(400, "required", "");
+    let told = consent(&patient("county", "ruth", &ruth()), &json!({"type": "deny"}));
+    world.feeder("county").put("Consent/c1", &told).await;
+    let hidden = search(&ed, "Encounter?_id=county.ruth-visit").await;
+    assert_eq!(hidden.json()["total"], 0, "{hidden:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_number_alone_can_be_asked_for() {
     let (mut world, ed, person) = everybody().await;
     for query in ["_summary=count", "_count=0"] {
