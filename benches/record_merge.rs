@@ -26,7 +26,7 @@ use serde_json::Value;
 use tessera::{
     domain::{EnterpriseId, MemberCode},
     fhir::Resource,
-    record::{MemberAnswer, MergeContext, MergedRecord, merge},
+    record::{MemberAnswer, MergeContext, MergedRecord, TakenIn, merge, merge_taken_in},
 };
 use time::OffsetDateTime;
 
@@ -39,6 +39,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const MEMBERS: usize = 10;
 const RESOURCES: usize = 1_000;
+/// Resources of the patient with very many, over how many members, and those of a page.
+const LARGE: usize = 20_000;
+const LARGE_MEMBERS: usize = 8;
+const PAGE: usize = 100;
+const PERSON: EnterpriseId = EnterpriseId::from_u128(1);
 
 /// What a side did, round by round.
 struct Side {
@@ -91,6 +96,41 @@ fn main() -> Result<()> {
         "times comparable work",
     ];
     print_table("One record", &head, &rows)?;
+    large()
+}
+
+/// One patient with very many resources: what is left to do once the last member has answered, up to
+/// the bytes of the first page.
+fn large() -> Result<()> {
+    let (each, rounds) = if is_measured() { (LARGE / LARGE_MEMBERS, 12) } else { (20, 1) };
+    let told: Vec<Vec<String>> =
+        (0..LARGE_MEMBERS).map(|member| chart(member, "p", each)).collect();
+    let bytes: usize = told.iter().flatten().map(String::len).sum();
+    let (mut times, mut page) = (Vec::new(), 0);
+    for _ in 0..rounds {
+        let mut answers = answers(&told)?;
+        let last = answers.pop().context("there are members")?;
+        let mut taken: Vec<TakenIn> =
+            answers.into_iter().map(|one| TakenIn::new(PERSON, one)).collect();
+        let started = Instant::now();
+        taken.push(TakenIn::new(PERSON, last));
+        let record = merge_taken_in(&context(), taken);
+        let first =
+            record.entries().take(PAGE).fold(String::new(), |page, entry| page + entry.json);
+        page = black_box(first).len();
+        times.push(started.elapsed());
+    }
+    let times: Times = times.into_iter().collect();
+    let row = vec![
+        (each * LARGE_MEMBERS).to_string(),
+        format!("{:.1}", bytes as f64 / 1e6),
+        ms(times.ms(0.5)),
+        ms(times.ms(1.0)),
+        page.to_string(),
+    ];
+    let head =
+        ["resources", "MB told", "to the first page p50 ms", "at most ms", "bytes of the page"];
+    print_table("One patient with very many, after the last answer", &head, &[row])?;
     Ok(())
 }
 
@@ -109,12 +149,19 @@ fn repeat(lasting: Duration, mut work: impl FnMut() -> Result<usize>) -> Result<
 }
 
 fn merged(told: &[Vec<String>]) -> Result<MergedRecord> {
-    let context = MergeContext {
-        person: EnterpriseId::from_u128(1),
+    Ok(merge(&context(), answers(told)?))
+}
+
+fn context() -> MergeContext {
+    MergeContext {
+        person: PERSON,
         recorded: OffsetDateTime::UNIX_EPOCH,
         exchange_name: "Exchange".to_owned(),
         exchange_id: None,
-    };
+    }
+}
+
+fn answers(told: &[Vec<String>]) -> Result<Vec<MemberAnswer>> {
     let answers = told.iter().enumerate().map(|(at, told)| {
         let resources = told.iter().map(|json| Resource::parse(json.as_bytes()));
         anyhow::Ok(MemberAnswer {
@@ -126,7 +173,7 @@ fn merged(told: &[Vec<String>]) -> Result<MergedRecord> {
             resources: resources.collect::<Result<_, _>>()?,
         })
     });
-    Ok(merge(&context, answers.collect::<Result<_>>()?))
+    answers.collect()
 }
 
 fn deduplicated(told: &[Vec<String>]) -> Result<usize> {
