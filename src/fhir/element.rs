@@ -121,7 +121,7 @@ impl<'a> Head<'a> {
             return self.fields().find(|(told, _)| told == name).map(|(_, value)| value);
         }
         let mut fields = self.outline.fields.iter();
-        let found = fields.find(|field| field.name.text(self.json) == name);
+        let found = fields.find(|field| field.name.is(self.json, name));
         found.map(|field| Element(field.value.text(self.json)))
     }
 

@@ -28,6 +28,12 @@ impl Span {
         json.get(self.range()).unwrap_or_default()
     }
 
+    /// Whether the stretch is just this text.
+    pub(super) fn is(self, json: &str, text: &str) -> bool {
+        let length = self.end.wrapping_sub(self.start) as usize;
+        length == text.len() && json.as_bytes().get(self.range()) == Some(text.as_bytes())
+    }
+
     /// The stretch without its first and last byte: a string without its quotes.
     pub(super) const fn inside(self) -> Self {
         Self { start: self.start + 1, end: self.end.saturating_sub(1) }

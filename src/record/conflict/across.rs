@@ -120,10 +120,20 @@ fn is_of(allergy: Head<'_>, category: &str) -> bool {
 const BLOOD_GROUPS: &[(&str, &str)] =
     &[(LOINC, "882-1"), (LOINC, "883-9"), (LOINC, "10331-7"), (SNOMED, "365637002")];
 
+/// Whether one of their codes stands in the text of a concept, which few do; a code with an escape in
+/// it may be any.
+fn may_be_blood_group(concept: Element<'_>) -> bool {
+    let text = concept.raw();
+    text.contains('\\') || BLOOD_GROUPS.iter().any(|(_, code)| text.contains(code))
+}
+
 fn blood_groups(intake: &Intake) -> Found {
     let mut told: BTreeMap<&str, Vec<(u32, Head<'_>)>> = BTreeMap::new();
     for (place, _, resource) in of_type(intake, "Observation") {
-        let known = resource.field("code").map(codes).unwrap_or_default();
+        let Some(concept) = resource.field("code").filter(|told| may_be_blood_group(*told)) else {
+            continue;
+        };
+        let known = codes(concept);
         for (system, code) in BLOOD_GROUPS {
             if known.iter().any(|known| known.system == *system && known.code == *code) {
                 told.entry(code).or_default().push((place, resource));

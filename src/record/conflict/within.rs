@@ -44,9 +44,17 @@ const VALUES: &[&str] = &[
 
 /// Whether any two say different things at a path; `or_nothing`: also if one says nothing.
 pub(super) fn differ(all: &[Head<'_>], path: &str, or_nothing: bool) -> bool {
-    let values: Vec<Option<Value<'_>>> = all
+    let told: Vec<Vec<Element<'_>>> = all.iter().map(|resource| resource.at(path)).collect();
+    // Byte for byte the same is the same, and most are.
+    let is_same = |one: &[Element<'_>], other: &[Element<'_>]| {
+        one.iter().map(|element| element.raw()).eq(other.iter().map(|element| element.raw()))
+    };
+    if told.windows(2).all(|two| is_same(&two[0], &two[1])) {
+        return false;
+    }
+    let values: Vec<Option<Value<'_>>> = told
         .iter()
-        .map(|resource| Value::of_all(&resource.at(path)))
+        .map(|elements| Value::of_all(elements))
         .filter(|value| or_nothing || value.is_some())
         .collect();
     values.iter().enumerate().any(|(i, a)| {

@@ -1,6 +1,6 @@
 //! The content of an element as it is compared: spellings aside, nothing rounded.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use super::{
     clinical_time::ClinicalTime,
@@ -82,7 +82,7 @@ pub(in crate::record) fn write_canonical(element: Element<'_>, out: &mut String)
             Some(ClinicalTime::Moment { second, nanos, .. }) => {
                 put(out, format_args!("@{second}.{}", nanos.unwrap_or_default()));
             }
-            _ => put(out, format_args!("{text:?}")),
+            _ => put_quoted(out, &text),
         }
     } else {
         match Number::parse(element.raw()) {
@@ -96,10 +96,10 @@ fn write_object(element: Element<'_>, out: &mut String) {
     if is_concept(element) {
         let known = codes(element);
         if known.is_empty() {
-            put(out, format_args!("{:?}", words(element)));
+            put_quoted(out, &words(element));
         }
         for code in known {
-            put(out, format_args!("{}|{};", code.system, code.code));
+            out.extend([&*code.system, "|", &*code.code, ";"]);
         }
         return;
     }
@@ -107,12 +107,12 @@ fn write_object(element: Element<'_>, out: &mut String) {
         put(out, format_args!("{quantity}"));
         return;
     }
-    let mut members: Vec<(String, String)> = element
+    let mut members: Vec<(Cow<'_, str>, String)> = element
         .fields()
         .filter(|(name, _)| !NAMING.contains(&name.as_ref()))
         .map(|(name, value)| {
             let said = if name == "text" { value.text().map(|text| folded(&text)) } else { None };
-            (name.into_owned(), said.unwrap_or_else(|| canonical(value)))
+            (name, said.unwrap_or_else(|| canonical(value)))
         })
         .collect();
     // A dosage is often told in words and in structure; then the structure is compared.
@@ -122,7 +122,7 @@ fn write_object(element: Element<'_>, out: &mut String) {
     members.sort_unstable();
     out.push('{');
     for (name, value) in members {
-        put(out, format_args!("{name}:{value},"));
+        out.extend([&*name, ":", &value, ","]);
     }
     out.push('}');
 }
@@ -132,6 +132,15 @@ const NAMING: &[&str] = &["id", "reference", "display", "meta"];
 fn put(out: &mut String, text: fmt::Arguments<'_>) {
     // Writing to a String cannot fail.
     let _ = fmt::Write::write_fmt(out, text);
+}
+
+/// A text between quotes; what has quotes of its own is told apart by its escapes.
+fn put_quoted(out: &mut String, text: &str) {
+    if text.contains(['"', '\\']) {
+        put(out, format_args!("{text:?}"));
+    } else {
+        out.extend(["\"", text, "\""]);
+    }
 }
 
 fn canonical(element: Element<'_>) -> String {
