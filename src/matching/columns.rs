@@ -9,7 +9,7 @@ use super::{
         BirthDate, NAMESPACE_END, Newborn, NormalizedName, NormalizedPlace, NormalizedRecord,
         Suffix, namespace_of,
     },
-    sketch::{Ends, Letters},
+    sketch::{Digits, Ends, Letters},
 };
 
 /// The fields that have a lexicon of their own.
@@ -161,7 +161,8 @@ pub(crate) struct Columns {
     /// The nickname clusters of each name, by its number.
     nicknames: Vec<&'static [u16]>,
     /// A sketch of each value, by its number: of a name or a street its [`Letters`], of a social
-    /// security number, phone or e-mail address its [`Ends`], of another number its namespace.
+    /// security number its [`Digits`], of a phone or e-mail address its [`Ends`], of another number
+    /// its namespace.
     sketches: [Vec<u32>; FIELDS],
     namespaces: Lexicon,
     rows: Chunked<Row>,
@@ -239,7 +240,8 @@ impl Columns {
     fn sketch(&self, field: Field, text: &[u8]) -> u32 {
         match field {
             Field::Name | Field::Street => Letters::of(text).bits(),
-            Field::Ssn | Field::Phone | Field::Email => Ends::of(text).bits(),
+            Field::Ssn => Digits::of(text).bits(),
+            Field::Phone | Field::Email => Ends::of(text).bits(),
             Field::Number => self.namespaces.find(namespace_of(text)).unwrap_or_default(),
             Field::Area | Field::Building => 0,
         }
@@ -296,7 +298,16 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The ends of a social security number, phone or e-mail address.
+    /// The digits of a social security number.
+    #[inline]
+    pub(crate) fn digits(self, id: u32) -> Digits {
+        match self.sketch(Field::Ssn, id) {
+            Some(bits) => Digits::from_bits(bits),
+            None => Digits::of(self.text(Field::Ssn, id)),
+        }
+    }
+
+    /// The ends of a phone or e-mail address.
     #[inline]
     pub(crate) fn ends(self, field: Field, id: u32) -> Ends {
         match self.sketch(field, id) {

@@ -4,15 +4,37 @@ use hashbrown::HashMap;
 use rayon::prelude::*;
 
 use super::{
-    blocking::fingerprint,
-    columns::{Columns, Field, Side},
-    kept::kept,
+    blocking::{either_trait, fingerprint},
+    columns::{Columns, Field, Side, View},
+    kept::{kept, kept_one},
     normalize::BirthDate,
 };
 
 /// Fields whose values may be shared by several people.
 pub(crate) const SHARED_FIELDS: [Field; 4] =
     [Field::Ssn, Field::Phone, Field::Email, Field::Building];
+
+/// Who seems to hold a value, counted in two ways: two people seldom share both a given name's sound and
+/// a birth date, and duplicates of one person with slips in the one mostly share the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Holders([u16; 2]);
+
+impl Holders {
+    /// How many people seem to hold the value.
+    pub(crate) const fn people(self) -> u16 {
+        let [sounds, dates] = self.0;
+        if sounds < dates { sounds } else { dates }
+    }
+}
+
+/// By what the holders of a field's values are told apart, in two ways. A family lives in one building, so
+/// there only who differs in both is counted twice.
+pub(crate) fn holder_traits(view: View<'_>, side: Side<'_>, field: Field) -> [u32; 2] {
+    match field {
+        Field::Building => [fingerprint(view, side); 2],
+        _ => either_trait(view, side),
+    }
+}
 
 /// Occurrences by interned number; numbers beyond the end occur never.
 #[derive(Clone, Default)]
@@ -51,7 +73,7 @@ pub(crate) struct Counts {
     pub(crate) dated: u64,
     /// For each of [`SHARED_FIELDS`], by interned number: how many people seem to hold a value. People,
     /// not records: duplicates of one person would look like chance.
-    pub(crate) holders: [Vec<u16>; 4],
+    pub(crate) holders: [Vec<Holders>; 4],
     pub(crate) records: u64,
 }
 
@@ -90,14 +112,14 @@ impl Counts {
         self.records = if up { self.records + 1 } else { self.records.saturating_sub(1) };
     }
 
-    /// Notes one holder more, or fewer, of a value of `SHARED_FIELDS[field]`.
-    pub(crate) fn change_holders(&mut self, field: usize, id: u32, up: bool) {
+    /// Notes one holder more, or fewer, of a value of `SHARED_FIELDS[field]`, told apart in one `way`.
+    pub(crate) fn change_holders(&mut self, field: usize, id: u32, way: usize, up: bool) {
         let place = id as usize;
         let holders = &mut self.holders[field];
         if place >= holders.len() {
-            holders.resize(place + 1, 0);
+            holders.resize(place + 1, Holders::default());
         }
-        let count = &mut holders[place];
+        let count = &mut holders[place].0[way];
         *count = if up { count.saturating_add(1) } else { count.saturating_sub(1) };
     }
 
@@ -115,6 +137,7 @@ impl Counts {
     }
 }
 
+kept_one!(Holders);
 kept!(Occurrences { of, total });
 kept!(Counts { given, family, cities, postal_codes, dates, dated, holders, records });
 
@@ -128,6 +151,13 @@ pub(crate) fn shared_values(side: Side<'_>, field: Field) -> Vec<u32> {
     values
 }
 
+/// Whether a record holds a value of a shared field.
+pub(crate) fn holds(side: Side<'_>, field: Field, value: u32) -> bool {
+    let mut found = false;
+    each_shared_value(side, field, |id| found |= id == value);
+    found
+}
+
 /// Takes the numbers of a record's values of a shared field, 0 and repeated ones too.
 fn each_shared_value(side: Side<'_>, field: Field, take: impl FnMut(u32)) {
     match field {
@@ -139,33 +169,38 @@ fn each_shared_value(side: Side<'_>, field: Field, take: impl FnMut(u32)) {
 }
 
 /// For each of [`SHARED_FIELDS`], how many people seem to hold each value.
-fn holders_of_population(columns: &Columns) -> [Vec<u16>; 4] {
-    let view = columns.view();
-    let who: Vec<u32> = (0..columns.len() as u32)
-        .into_par_iter()
-        .with_min_len(4_096)
-        .map(|number| fingerprint(view, columns.side(number)))
+fn holders_of_population(columns: &Columns) -> [Vec<Holders>; 4] {
+    let mut counted: Vec<Vec<Holders>> = SHARED_FIELDS
+        .iter()
+        .map(|field| vec![Holders::default(); columns.lexicon(*field).len()])
         .collect();
-    let counted = SHARED_FIELDS.par_iter().map(|field| count_holders(columns, *field, &who));
-    let mut counted = counted.collect::<Vec<_>>().into_iter();
+    for way in 0..2 {
+        counted.par_iter_mut().zip(SHARED_FIELDS).for_each(|(holders, field)| {
+            for value in held_by_different(columns, field, way) {
+                let count = &mut holders[(value >> 32) as usize].0[way];
+                *count = count.saturating_add(1);
+            }
+        });
+    }
+    let mut counted = counted.into_iter();
     std::array::from_fn(|_| counted.next().unwrap_or_default())
 }
 
-fn count_holders(columns: &Columns, field: Field, who: &[u32]) -> Vec<u16> {
+/// Each value of a field above what its holders are told apart by in one `way`, each pair once.
+fn held_by_different(columns: &Columns, field: Field, way: usize) -> Vec<u64> {
+    let view = columns.view();
     let mut held: Vec<u64> = Vec::new();
-    for (number, who) in (0..).zip(who) {
-        each_shared_value(columns.side(number), field, |id| {
+    for number in 0..columns.len() as u32 {
+        let side = columns.side(number);
+        let mut who = None;
+        each_shared_value(side, field, |id| {
             if id != 0 {
-                held.push(u64::from(id) << 32 | u64::from(*who));
+                let who = *who.get_or_insert_with(|| holder_traits(view, side, field)[way]);
+                held.push(u64::from(id) << 32 | u64::from(who));
             }
         });
     }
     held.par_sort_unstable();
     held.dedup();
-    let mut holders = vec![0_u16; columns.lexicon(field).len()];
-    for value in held {
-        let count = &mut holders[(value >> 32) as usize];
-        *count = count.saturating_add(1);
-    }
-    holders
+    held
 }

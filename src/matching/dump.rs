@@ -40,7 +40,7 @@ impl Population {
             lines.extend(of_texts(&self.columns, what, field, counted));
         }
         for (field, held) in SHARED_FIELDS.into_iter().zip(&counts.holders) {
-            let held = held.iter().map(|count| u32::from(*count)).collect();
+            let held = held.iter().map(|held| u32::from(held.people())).collect();
             let counted = Occurrences { of: held, total: 0 };
             lines.extend(of_texts(&self.columns, "holders", field, &counted));
         }

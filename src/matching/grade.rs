@@ -58,6 +58,16 @@ pub struct PairVerdict {
     pub kin: bool,
 }
 
+/// How much better one person explains how two records compare than two people do, in bits, whatever a
+/// wrong link would cost.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Odds {
+    /// Than strangers, were they as many as matches.
+    pub against_strangers: f32,
+    /// Than kin, who are as many as in the model's population.
+    pub against_kin: f32,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

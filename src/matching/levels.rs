@@ -109,6 +109,7 @@ pub(crate) mod ssn {
     pub(crate) const LAST_FOUR_SAME: u8 = 3;
     pub(crate) const SAME: u8 = 4;
     pub(crate) const LAST_FOUR_DIFFERENT: u8 = 5;
+    pub(crate) const TWO_EDITS: u8 = 6;
 }
 
 pub(crate) mod phone {
@@ -257,6 +258,7 @@ impl Attribute {
                 "last four same",
                 "same",
                 "last four different",
+                "two edits",
             ],
             Self::Phone => &[
                 "different",

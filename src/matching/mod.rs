@@ -12,6 +12,8 @@ mod counts;
 mod dump;
 #[cfg(test)]
 mod every_level;
+#[cfg(test)]
+mod every_veto;
 mod explain;
 mod grade;
 pub(crate) mod kept;
@@ -36,7 +38,7 @@ mod veto;
 
 pub(crate) use chunked::Chunked;
 pub use explain::{Explanation, Kind, Step};
-pub use grade::{MatchGrade, PairVerdict};
+pub use grade::{MatchGrade, Odds, PairVerdict};
 pub use levels::Attribute;
 pub(crate) use lexicon::Lexicon;
 pub use model::{Class, InvalidModel, Model};

@@ -56,6 +56,11 @@ impl Evidence {
         self.contradicted |= !vetoes.is_empty();
     }
 
+    /// Notes what forbids a link of the two persons as a whole.
+    pub(crate) fn contradict(&mut self, contradicted: bool) {
+        self.contradicted |= contradicted;
+    }
+
     /// Whether the pairs together speak for one person.
     pub(crate) fn speaks_for(&self) -> bool {
         self.pairs == 0 || self.sum > 0.0 || self.pairs == 1 && self.sum >= 0.0

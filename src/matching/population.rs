@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use super::{
-    blocking::{CORE_RULES, Keys, Postings, fingerprint, keys_of, refinement},
+    blocking::{CORE_RULES, Keys, Postings, keys_of, refinement},
     columns::{Columns, Local, Row, Side, View},
-    comparison::{Comparison, compare},
-    counts::{Counts, SHARED_FIELDS, shared_values},
+    comparison::{Comparison, birth_date, compare},
+    counts::{Counts, SHARED_FIELDS, holder_traits, holds, shared_values},
     explain::{Explanation, explain},
-    grade::{MatchGrade, PairVerdict},
+    grade::{MatchGrade, Odds, PairVerdict},
     kept::{Kept, Sink, Source},
     model::Model,
-    normalize::NormalizedRecord,
+    normalize::{BirthDate, NormalizedRecord},
     person::{Evidence, KIN_DOUBT_BITS, PersonVerdict, sample},
     scoring::{MatchWeight, Score, Scorer},
     term_frequency::TermWeights,
@@ -134,27 +134,31 @@ impl Population {
     fn count_holders(&mut self, number: u32, up: bool) {
         let view = self.columns.view();
         let side = self.columns.side(number);
-        let who = fingerprint(view, side);
         let keys = self.keys(number);
         let mut changes = Vec::new();
         for (field, kind) in SHARED_FIELDS.into_iter().enumerate() {
+            let who = holder_traits(view, side, kind);
             for id in shared_values(side, kind) {
-                let known = keys.as_slice().iter().any(|&key| {
-                    let records = self.postings.records(key);
-                    records.iter().rev().take(HOLDERS_SCAN_MAX).any(|&other| {
+                let mut known = [false; 2];
+                for &key in keys.as_slice() {
+                    for &other in self.postings.records(key).iter().rev().take(HOLDERS_SCAN_MAX) {
                         let other = self.columns.side(other);
-                        fingerprint(view, other) == who && shared_values(other, kind).contains(&id)
-                    })
-                });
-                if !known {
-                    changes.push((field, id));
+                        if known != [true; 2] && holds(other, kind, id) {
+                            let theirs = holder_traits(view, other, kind);
+                            known = [0, 1].map(|way| known[way] || theirs[way] == who[way]);
+                        }
+                    }
                 }
+                changes.push((field, id, known));
             }
         }
-        for (field, id) in changes {
-            self.counts.change_holders(field, id, up);
-            let holders = self.counts.holders[field][id as usize];
-            self.terms.set_holders(field, id, holders);
+        for (field, id, known) in changes {
+            for way in [0, 1].into_iter().filter(|way| !known[*way]) {
+                self.counts.change_holders(field, id, way, up);
+            }
+            let held = self.counts.holders[field].get(id as usize);
+            let people = held.map_or(0, |holders| holders.people());
+            self.terms.set_holders(field, id, people);
         }
     }
 
@@ -278,7 +282,25 @@ impl Population {
                 evidence.add(self.model.link_bits(), score, comparison.vetoes, b.0);
             }
         }
+        evidence.contradict(self.birth_dates_conflict(&numbers(left), &numbers(right)));
         evidence.verdict(&self.model)
+    }
+
+    /// Whether two persons are each told of by two records or more with one birth date, and no slip makes the
+    /// one of the other: what is told wrong stands in one record, not in all of a person's.
+    pub(crate) fn birth_dates_conflict(&self, left: &[u32], right: &[u32]) -> bool {
+        match (self.steady_birth_date(left), self.steady_birth_date(right)) {
+            (Some(a), Some(b)) => birth_date::differ_by_no_slip(&self.terms, a, b),
+            _ => false,
+        }
+    }
+
+    /// The birth date that two records or more of a person tell, and no record otherwise.
+    fn steady_birth_date(&self, records: &[u32]) -> Option<BirthDate> {
+        let dates = records.iter().map(|no| self.columns.rows()[*no as usize].birth_date);
+        let mut dates = dates.filter(|date| date.is_full());
+        let (first, second) = (dates.next()?, dates.next()?);
+        (first == second && dates.all(|date| date == first)).then_some(first)
     }
 
     /// Judges whether two persons are one, where the probe agrees with both: all records of one
@@ -294,6 +316,9 @@ impl Population {
     ) -> PersonVerdict {
         let link_bits = self.model.link_bits();
         let (mut between, mut kin) = (Evidence::NONE, Evidence::NONE);
+        for evidence in [&mut between, &mut kin] {
+            evidence.contradict(self.birth_dates_conflict(&numbers(left), &numbers(right)));
+        }
         for &a in left {
             for &b in right {
                 let (comparison, score) = self.judge_pair(a.0, b.0);
@@ -366,6 +391,10 @@ impl Population {
     }
 }
 
+fn numbers(records: &[RecordNo]) -> Vec<u32> {
+    records.iter().map(|no| no.0).collect()
+}
+
 fn verdict(model: &Model, comparison: &Comparison, score: Score) -> PairVerdict {
     PairVerdict {
         bits: MatchWeight(score.bits),
@@ -393,6 +422,15 @@ impl PairJudge {
         let view = View::with_local(&self.population.columns, &local);
         let (comparison, score) = self.population.judge(view, view.side(&left), view.side(&right));
         verdict(&self.population.model, &comparison, score)
+    }
+
+    /// How one person compares with two people as an explanation of one pair.
+    pub fn odds(&self, a: &Demographics, b: &Demographics) -> Odds {
+        let mut local = Local::default();
+        let (left, right) = self.rows(&mut local, a, b);
+        let view = View::with_local(&self.population.columns, &local);
+        let (comparison, _) = self.population.judge(view, view.side(&left), view.side(&right));
+        self.population.scorer.odds(&comparison)
     }
 
     /// Explains one pair.

@@ -5,6 +5,7 @@
 
 use super::{
     comparison::Comparison,
+    grade::Odds,
     levels::{ATTRIBUTES, Attribute, LEVELS, MISSING, Pattern, given, number, ssn},
     model::{CLASSES, Class, Model},
     term_frequency::Collisions,
@@ -103,6 +104,17 @@ impl Scorer {
         sums[Class::Stranger as usize] += frequency;
         sums[Class::Namesake as usize] += frequency;
         sums
+    }
+
+    /// How one person compares with two people as an explanation.
+    pub(crate) fn odds(&self, comparison: &Comparison) -> Odds {
+        let expected = self.ln_expected(comparison.pattern, comparison.frequency());
+        let [stranger, matching, household, twin, junior, namesake] = expected;
+        let of_all = self.ln_pairs[Class::Stranger as usize] - self.ln_pairs[Class::Match as usize];
+        Odds {
+            against_strangers: bits_of(matching + of_all - ln_add(stranger, namesake)),
+            against_kin: bits_of(matching - ln_add(ln_add(household, twin), junior)),
+        }
     }
 
     /// ln P(level | class) of one attribute.

@@ -164,6 +164,14 @@ pub fn osa_distance(a: &str, b: &str) -> usize {
     distance
 }
 
+/// As [`osa_distance`]; the longer one's length where one is not UTF-8.
+pub(crate) fn osa_distance_bytes(a: &[u8], b: &[u8]) -> usize {
+    match (std::str::from_utf8(a), std::str::from_utf8(b)) {
+        (Ok(a), Ok(b)) => osa_distance(a, b),
+        _ => a.len().max(b.len()),
+    }
+}
+
 /// Whether one edit at most lies between them: [`osa_distance`] of 0 or 1, found in one walk.
 pub fn within_one_edit(a: &[u8], b: &[u8]) -> bool {
     let (short, long) = if a.len() <= b.len() { (a, b) } else { (b, a) };

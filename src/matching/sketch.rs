@@ -112,12 +112,55 @@ impl Ends {
     }
 }
 
+/// How often each digit stands in a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Digits(u32);
+
+impl Digits {
+    const COUNT_BITS: u32 = 3;
+    const COUNT_MAX: u32 = (1 << Self::COUNT_BITS) - 1;
+    /// Something else than digits, or one of them too often: nothing can be told.
+    const UNKNOWN: u32 = 1 << 31;
+
+    pub(crate) fn of(text: &[u8]) -> Self {
+        let mut counts = [0_u32; 10];
+        for byte in text {
+            match counts.get_mut(usize::from(byte.wrapping_sub(b'0'))) {
+                Some(count) if *count < Self::COUNT_MAX => *count += 1,
+                _ => return Self(Self::UNKNOWN),
+            }
+        }
+        Self(counts.iter().fold(0, |packed, count| packed << Self::COUNT_BITS | count))
+    }
+
+    pub(crate) const fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
+    pub(crate) const fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// Whether the two may be at most `edits` apart: an edit takes one digit at most and brings one.
+    #[inline]
+    pub(crate) fn may_be_within(self, other: Self, edits: u32) -> bool {
+        if (self.0 | other.0) & Self::UNKNOWN != 0 {
+            return true;
+        }
+        let count =
+            |packed: u32, digit: u32| packed >> (digit * Self::COUNT_BITS) & Self::COUNT_MAX;
+        let differences =
+            (0..10).map(|digit| count(self.0, digit).abs_diff(count(other.0, digit))).sum::<u32>();
+        differences <= 2 * edits
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::matching::similarity::{jaro_winkler, within_one_edit};
+    use crate::matching::similarity::{jaro_winkler, osa_distance, within_one_edit};
 
     proptest! {
         #[test]
@@ -152,6 +195,16 @@ mod tests {
         }
     }
 
+    proptest! {
+        #[test]
+        fn digits_rule_out_nothing_within_their_edits(a in "[0-9]{0,10}", b in "[0-9]{0,10}", edits in 1_u32..4) {
+            let (x, y) = (Digits::of(a.as_bytes()), Digits::of(b.as_bytes()));
+            if osa_distance(&a, &b) <= edits as usize {
+                prop_assert!(x.may_be_within(y, edits));
+            }
+        }
+    }
+
     #[test]
     fn what_cannot_be_alike_is_ruled_out() {
         let letters = |text: &str| Letters::of(text.as_bytes());
@@ -162,5 +215,12 @@ mod tests {
         let ends = |text: &str| Ends::of(text.as_bytes());
         assert!(!ends("5157380889").may_be_one_edit(ends("5633990138")));
         assert!(ends("5157").may_be_one_edit(ends("5633990138")), "too short to tell");
+        let digits = |text: &str| Digits::of(text.as_bytes());
+        assert!(!digits("871272195").may_be_within(digits("302449981"), 2));
+        assert!(
+            digits("A71272195").may_be_within(digits("302449981"), 2),
+            "nothing is known of it"
+        );
+        assert!(digits("111111111").may_be_within(digits("302449981"), 2), "too many to count");
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     columns::Field,
-    counts::{Counts, Occurrences, SHARED_FIELDS},
+    counts::{Counts, Holders, Occurrences, SHARED_FIELDS},
     kept::kept,
     levels::{Attribute, birth_date, email, family, given, location, phone, ssn},
     normalize::BirthDate,
@@ -189,7 +189,7 @@ struct SharedTerms {
 }
 
 impl SharedTerms {
-    fn derive(holders: &[u16], shared_above: u16, holders_max: u16) -> (Self, [f64; 2]) {
+    fn derive(holders: Vec<u16>, shared_above: u16, holders_max: u16) -> (Self, [f64; 2]) {
         let usable = |k: &&u16| **k <= holders_max;
         let total: f64 = holders.iter().filter(usable).map(|&k| f64::from(k)).sum::<f64>().max(1.0);
         let (mut few, mut many, mut many_mass) = (0.0, 0.0, 0.0);
@@ -204,7 +204,7 @@ impl SharedTerms {
         }
         let many = f64::max(many, 1e-9);
         let adjust = (f64::max(many_mass, 1e-9) / many / total).ln() as f32;
-        let terms = Self { holders: holders.to_vec(), shared_above, adjust };
+        let terms = Self { holders, shared_above, adjust };
         (terms, [f64::max(few, 0.05 / total / total), many])
     }
 
@@ -217,6 +217,10 @@ impl SharedTerms {
         let holders = self.holders(id);
         (holders > self.shared_above).then(|| f32::from(holders).ln() + self.adjust)
     }
+}
+
+fn people_holding(values: &[Holders]) -> Vec<u16> {
+    values.iter().map(|holders| holders.people()).collect()
 }
 
 /// All term weights of a population, blended with the model's where it is small.
@@ -321,7 +325,7 @@ impl TermWeights {
                 _ => (BUILDING_SHARED, u16::MAX),
             };
             (self.shared[i], chances[i]) =
-                SharedTerms::derive(&counts.holders[i], shared_above, holders_max);
+                SharedTerms::derive(people_holding(&counts.holders[i]), shared_above, holders_max);
         }
         self.collisions.social_security = chances[0][0];
         self.collisions.phone = chances[1];

@@ -83,13 +83,17 @@ impl Vetoes {
 pub(crate) fn find(pattern: Pattern, a: Side<'_>, b: Side<'_>) -> Vetoes {
     let mut vetoes = of_pattern(pattern);
     let date = pattern.level(Attribute::BirthDate);
-    let dates_allow = !matches!(date, birth_date::DIFFERENT | birth_date::GENERATION_APART);
+    let dates_allow = may_be_born_together(date);
     let two_babies = a.names().any(|x| b.names().any(|y| x.newborn.contradicts(y.newborn)));
     vetoes.add(Veto::NewbornConflict, dates_allow && two_babies);
     let (first, second) = (a.row.birth_order, b.row.birth_order);
     vetoes
         .add(Veto::BirthOrderConflict, dates_allow && first != 0 && second != 0 && first != second);
     vetoes
+}
+
+const fn may_be_born_together(date: u8) -> bool {
+    !matches!(date, birth_date::DIFFERENT | birth_date::GENERATION_APART)
 }
 
 fn of_pattern(pattern: Pattern) -> Vetoes {
@@ -198,6 +202,80 @@ mod tests {
             (Phone, MISSING),
         ] {
             check(&with(&parent, other), &[]);
+        }
+    }
+
+    /// Tries every level of every attribute beside the pair's own: the veto stands at those listed only.
+    fn stands_at(base: &[(Attribute, u8)], veto: Veto, listed: &[(Attribute, &[u8])]) {
+        for attribute in Attribute::ALL {
+            let needed = listed.iter().find(|(named, _)| *named == attribute).map(|(_, at)| *at);
+            for level in (0..attribute.levels().len() as u8).chain([MISSING]) {
+                let stands = needed.is_none_or(|at| at.contains(&level));
+                let pattern = with(base, (attribute, level))
+                    .iter()
+                    .fold(Pattern::EMPTY, |pattern, (a, level)| pattern.with(*a, *level));
+                assert_eq!(of_pattern(pattern).contains(veto), stands, "{attribute:?} at {level}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_veto_stands_at_its_levels_and_at_no_other() {
+        use Attribute::{BirthDate, GivenName, Location, Sex, SocialSecurity, Suffix};
+        const OTHER_SSN: &[u8] = &[ssn::DIFFERENT, ssn::LAST_FOUR_DIFFERENT];
+        const ONE_HOME: &[u8] = &[location::UNIT_MISSING, location::SAME, location::SAME_SHARED];
+        stands_at(
+            &[(Suffix, suffix::CONFLICT)],
+            Veto::SuffixConflict,
+            &[(Suffix, &[suffix::CONFLICT])],
+        );
+        let twin = [
+            (SocialSecurity, ssn::DIFFERENT),
+            (GivenName, given::DIFFERENT),
+            (Sex, sex::GIVEN_DIFFERS + sex::CONFLICT),
+            (BirthDate, birth_date::SAME),
+            (Location, location::SAME),
+        ];
+        let other_given = [given::DIFFERENT, given::WEAK, given::MIDDLE_INITIAL];
+        let same_date = [birth_date::SAME, birth_date::SAME_FREQUENT];
+        stands_at(
+            &twin,
+            Veto::TwinConflict,
+            &[
+                (SocialSecurity, OTHER_SSN),
+                (GivenName, &other_given),
+                (Sex, &[sex::GIVEN_DIFFERS + sex::CONFLICT]),
+                (BirthDate, &same_date),
+                (Location, ONE_HOME),
+            ],
+        );
+        let parent = [
+            (SocialSecurity, ssn::DIFFERENT),
+            (GivenName, given::SAME),
+            (Suffix, suffix::ONE_SIDED),
+            (BirthDate, birth_date::DIFFERENT),
+            (Location, location::SAME),
+        ];
+        let other_date =
+            [birth_date::DIFFERENT, birth_date::GENERATION_APART, birth_date::PARTIAL_DIFFERS];
+        stands_at(
+            &parent,
+            Veto::ParentConflict,
+            &[
+                (SocialSecurity, OTHER_SSN),
+                (GivenName, &[given::SAME, given::SAME + 1, given::SAME + 2]),
+                (Suffix, &[suffix::ONE_SIDED]),
+                (BirthDate, &other_date),
+                (Location, ONE_HOME),
+            ],
+        );
+    }
+
+    #[test]
+    fn only_clearly_other_dates_tell_two_newborns_of_one_name_apart() {
+        for level in (0..Attribute::BirthDate.levels().len() as u8).chain([MISSING]) {
+            let apart = [birth_date::DIFFERENT, birth_date::GENERATION_APART].contains(&level);
+            assert_eq!(may_be_born_together(level), !apart, "{level}");
         }
     }
 

@@ -33,8 +33,23 @@ kept_one!(Key);
 
 /// Who a record seems to be, roughly: how the given name sounds, and the birth date.
 pub(crate) fn fingerprint(view: View<'_>, side: Side<'_>) -> u32 {
-    let sound = sound_code(view.name(side.row.name.given));
-    mix(&[sound, side.row.birth_date.0]) as u32
+    let [sound, date] = traits(view, side);
+    mix(&[sound, date]) as u32
+}
+
+/// What tells one record's person from another's, roughly, each by itself: how the given name sounds, and
+/// the birth date; where the one is not told, the other.
+pub(crate) fn either_trait(view: View<'_>, side: Side<'_>) -> [u32; 2] {
+    let [sound, date] = traits(view, side);
+    match (sound, date) {
+        (0, date) => [mix(&[1, date]) as u32, date],
+        (sound, 0) => [sound, mix(&[2, sound]) as u32],
+        told => told.into(),
+    }
+}
+
+fn traits(view: View<'_>, side: Side<'_>) -> [u32; 2] {
+    [sound_code(view.name(side.row.name.given)), side.row.birth_date.0]
 }
 
 /// Mixes parts into a hash; the order counts.

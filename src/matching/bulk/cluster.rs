@@ -87,6 +87,9 @@ impl Judge<'_> {
         if left.len() == 1 && right.len() == 1 {
             return true;
         }
+        if self.population.birth_dates_conflict(left, right) {
+            return false;
+        }
         let mut evidence = Evidence::NONE;
         for &a in sample(left) {
             for &b in sample(right) {

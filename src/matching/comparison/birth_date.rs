@@ -29,6 +29,26 @@ pub(super) fn compare(terms: &TermWeights, a: BirthDate, b: BirthDate) -> Found 
     Found::at(full_level(a, b))
 }
 
+/// Whether two full dates differ by more than a slip, and neither is what a system fills in.
+pub(in crate::matching) fn differ_by_no_slip(
+    terms: &TermWeights,
+    a: BirthDate,
+    b: BirthDate,
+) -> bool {
+    let told = [a, b].into_iter().all(|date| terms.frequent_date(date).is_none());
+    let level = compare(terms, a, b).level;
+    let no_slip = matches!(
+        level,
+        level::DIFFERENT
+            | level::YEAR
+            | level::MONTH_AND_DAY
+            | level::TWO_OF_THREE
+            | level::WITHIN_A_YEAR
+            | level::GENERATION_APART
+    );
+    told && no_slip
+}
+
 fn full_level(a: BirthDate, b: BirthDate) -> u8 {
     let year = a.year() == b.year();
     if year && a.month() == b.day() && a.day() == b.month() {

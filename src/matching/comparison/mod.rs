@@ -4,7 +4,7 @@
 //! surname and suffix of one name against those of one other), so that a former surname is never
 //! combined with another name's given name.
 
-mod birth_date;
+pub(super) mod birth_date;
 mod contact;
 mod location;
 mod names;

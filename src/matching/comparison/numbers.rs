@@ -4,9 +4,12 @@ use super::{Found, best_of};
 use crate::matching::{
     columns::{Field, Side, SsnRow, View},
     levels::{number, ssn},
-    similarity::within_one_edit,
+    similarity::osa_distance_bytes,
     term_frequency::TermWeights,
 };
+
+/// Two slips in one number of nine digits happen; by chance two numbers are hardly ever so near.
+const EDITS_MAX: u32 = 2;
 
 pub(super) fn compare_ssns(
     view: View<'_>,
@@ -15,9 +18,10 @@ pub(super) fn compare_ssns(
     b: Side<'_>,
 ) -> (Found, (u8, u8)) {
     let rank = |level: u8| match level {
-        ssn::SAME => 5,
-        ssn::LAST_FOUR_SAME => 4,
-        ssn::NEAR => 3,
+        ssn::SAME => 6,
+        ssn::LAST_FOUR_SAME => 5,
+        ssn::NEAR => 4,
+        ssn::TWO_EDITS => 3,
         ssn::ONLY_LAST_FOUR => 2,
         ssn::LAST_FOUR_DIFFERENT => 1,
         _ => 0,
@@ -38,18 +42,22 @@ fn compare_ssn(view: View<'_>, terms: &TermWeights, a: &SsnRow, b: &SsnRow) -> F
         if same_last_four { ssn::LAST_FOUR_SAME } else { ssn::LAST_FOUR_DIFFERENT }
     } else if a.whole == b.whole {
         ssn::SAME
-    } else if is_near(view, a.whole, b.whole) {
-        ssn::NEAR
-    } else if same_last_four {
-        ssn::ONLY_LAST_FOUR
     } else {
-        ssn::DIFFERENT
+        match edits(view, a.whole, b.whole) {
+            Some(1) => ssn::NEAR,
+            Some(2) => ssn::TWO_EDITS,
+            _ if same_last_four => ssn::ONLY_LAST_FOUR,
+            _ => ssn::DIFFERENT,
+        }
     })
 }
 
-fn is_near(view: View<'_>, a: u32, b: u32) -> bool {
-    view.ends(Field::Ssn, a).may_be_one_edit(view.ends(Field::Ssn, b))
-        && within_one_edit(view.text(Field::Ssn, a), view.text(Field::Ssn, b))
+/// How many edits lie between two social security numbers, if they are few.
+fn edits(view: View<'_>, a: u32, b: u32) -> Option<usize> {
+    view.digits(a)
+        .may_be_within(view.digits(b), EDITS_MAX)
+        .then(|| osa_distance_bytes(view.text(Field::Ssn, a), view.text(Field::Ssn, b)))
+        .filter(|edits| *edits <= EDITS_MAX as usize)
 }
 
 /// Numbers of one namespace agree or differ; those of two namespaces cannot be compared.

@@ -85,8 +85,8 @@ fn strangers() -> Levels {
     levels[Attribute::BirthDate as usize][..14].copy_from_slice(&[
         0.95, 0.012, 0.001, 1e-3, 5e-4, 5e-5, 1e-9, 4e-5, 5e-5, 0.024, 2e-4, 0.002, 0.985, 0.015,
     ]);
-    levels[Attribute::SocialSecurity as usize][..6]
-        .copy_from_slice(&[0.9999, 1e-4, 1e-7, 1e-4, 1e-9, 0.9999]);
+    levels[Attribute::SocialSecurity as usize][..7]
+        .copy_from_slice(&[0.9999, 1e-4, 1e-7, 1e-4, 1e-9, 0.9999, 3e-6]);
     for context in 0..3 {
         levels[Attribute::Phone as usize][4 * context..4 * context + 4]
             .copy_from_slice(&[1.0, 1e-5, 1e-5, 1e-6]);
@@ -145,7 +145,7 @@ const MATCH: &Table = &[
             0.97,
         ],
     ),
-    (Attribute::SocialSecurity, &[0.015, 0.005, 0.02, 0.95, 0.95, 0.03]),
+    (Attribute::SocialSecurity, &[0.015, 0.005, 0.02, 0.95, 0.95, 0.03, 0.005]),
     (
         Attribute::Phone,
         &[0.37, 0.03, 0.582, 0.018, 0.53, 0.02, 0.4365, 0.0135, 0.23, 0.02, 0.7275, 0.0225],
@@ -184,7 +184,7 @@ const HOUSEHOLD: &Table = &[
             0.03,
         ],
     ),
-    (Attribute::SocialSecurity, &[0.98, 0.001, 0.005, 0.01, 0.01, 0.98]),
+    (Attribute::SocialSecurity, &[0.98, 0.001, 0.005, 0.01, 0.01, 0.98, 0.002]),
     (Attribute::Phone, KIN_PHONE),
     (Attribute::Email, KIN_EMAIL),
     (Attribute::Location, KIN_LOCATION),
@@ -213,7 +213,7 @@ const TWIN: &Table = &[
             0.98,
         ],
     ),
-    (Attribute::SocialSecurity, &[0.95, 0.01, 0.02, 0.02, 0.02, 0.98]),
+    (Attribute::SocialSecurity, &[0.95, 0.01, 0.02, 0.02, 0.02, 0.98, 0.01]),
     (
         Attribute::Phone,
         &[0.49, 0.01, 0.485, 0.015, 0.59, 0.01, 0.388, 0.012, 0.39, 0.01, 0.582, 0.018],
@@ -245,7 +245,7 @@ const JUNIOR_SENIOR: &Table = &[
             0.02,
         ],
     ),
-    (Attribute::SocialSecurity, &[0.98, 0.001, 0.005, 0.01, 0.01, 0.98]),
+    (Attribute::SocialSecurity, &[0.98, 0.001, 0.005, 0.01, 0.01, 0.98, 0.002]),
     (Attribute::Phone, KIN_PHONE),
     (Attribute::Email, KIN_EMAIL),
     (Attribute::Location, KIN_LOCATION),

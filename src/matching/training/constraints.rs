@@ -11,7 +11,7 @@ type Levels = [[f64; LEVELS]; ATTRIBUTES];
 /// Twins, and parents and children of one name, are at most this share of all household pairs.
 const RARE_KIN_MAX: f64 = 0.2;
 
-const SAME_SSN: &[u8] = &[ssn::SAME, ssn::NEAR, ssn::ONLY_LAST_FOUR];
+const SAME_SSN: &[u8] = &[ssn::SAME, ssn::NEAR, ssn::TWO_EDITS, ssn::ONLY_LAST_FOUR];
 const SAME_DATE: &[u8] =
     &[birth_date::SAME, birth_date::SAME_FREQUENT, birth_date::SWAPPED, birth_date::ONE_DIGIT];
 const SAME_GIVEN: &[u8] =
