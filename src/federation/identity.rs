@@ -15,6 +15,10 @@ use crate::{
 /// little: odds of a million to one, which no moving, marrying or mistyping explains.
 const SHORTFALL_BITS_MAX: f32 = 20.0;
 
+/// What an echoed identifier weighs against kin, in bits. Which chart a number opens is seldom mistaken,
+/// and less often for a sister's than kin meet among the pairs that linking compares.
+const ECHO_BITS: f32 = 2.0;
+
 /// Compares what members return with what is known.
 pub struct IdentityJudge {
     pairs: PairJudge,
@@ -79,6 +83,15 @@ impl IdentityJudge {
         }
     }
 
+    /// Whether two records that would not be linked are two people's even under one identifier. Linking asks
+    /// how likely it is that two of millions of records are one person's; here a member said so, and is to
+    /// be refuted: by a stranger who explains the pair better than the patient does, or by kin who do by
+    /// more than the identifier weighs.
+    fn outweighs_the_echo(&self, known: &Demographics, returned: &Demographics) -> bool {
+        let odds = self.pairs.odds(known, returned);
+        odds.against_strangers < 0.0 || odds.against_kin + ECHO_BITS < 0.0
+    }
+
     fn compare(&self, known: &Demographics, returned: &Demographics) -> Opinion {
         let pair = self.pairs.compare(known, returned);
         if !pair.vetoes.is_empty() {
@@ -91,7 +104,11 @@ impl IdentityJudge {
         if telling {
             let kin = pair.kin && pair.grade <= MatchGrade::Possible;
             let against = kin || pair.grade == MatchGrade::CertainlyNot;
-            return if against { Opinion::Contradicts } else { Opinion::Agrees };
+            return match against {
+                false => Opinion::Agrees,
+                true if self.outweighs_the_echo(known, returned) => Opinion::Contradicts,
+                true => Opinion::CannotTell,
+            };
         }
         if pair.bits.0 < perfect.bits.0 - SHORTFALL_BITS_MAX {
             Opinion::Contradicts
@@ -237,6 +254,21 @@ mod tests {
         check(&husband, &ruth(), Identity::Contradicts);
         let daughter = person("Ada", "Okonkwo", "2012-01-30", Sex::Female, "");
         check(&daughter, &ruth(), Identity::Contradicts);
+    }
+
+    #[test]
+    fn what_is_in_doubt_is_released_under_its_identifier_and_marked() {
+        // A mistyped name and another number: her chart after an insurer's mistake, or her twin's.
+        let mut doubtful = person("Ruthe", "Okonkwo", "1984-03-05", Sex::Female, "632-58-4195");
+        doubtful.phones.clear();
+        check(&doubtful, &ruth(), Identity::NotConfirmed);
+        // What the person's other records tell decides then.
+        let asked = [LocalId::parse("urn:mrn", "A1").expect("whole")];
+        let by = judge().judge(&asked, &doubtful, &[&ruth()], std::slice::from_ref(&doubtful));
+        assert_eq!(by, Identity::Agrees);
+        // Another name and another number are two people.
+        let twin = person("Adaeze", "Okonkwo", "1984-03-05", Sex::Female, "632-58-4195");
+        check(&twin, &ruth(), Identity::Contradicts);
     }
 
     #[test]

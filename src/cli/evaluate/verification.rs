@@ -222,8 +222,10 @@ mod tests {
         let file = tempfile::NamedTempFile::new().expect("a file");
         write_population(6_000, 3, RegimeName::default(), file.as_file()).expect("written");
         let figures = evaluate(file.path(), Arc::new(Model::default_model())).expect("judged");
-        let same = &figures.same_person_same_member;
-        assert!(same.pairs > 200 && same.withheld_percent <= 1.0, "{figures:?}");
+        let same = [&figures.same_person_same_member, &figures.same_person_other_member];
+        let [pairs, withheld] = [|tally: &Tally| tally.pairs, |tally: &Tally| tally.contradicts]
+            .map(|count| same.into_iter().map(count).sum::<u64>());
+        assert!(pairs > 2_000 && withheld * 1_000 <= pairs, "{figures:?}");
         let strangers = &figures.strangers;
         assert!(strangers.pairs > 20_000 && strangers.withheld_percent >= 99.9, "{figures:?}");
         assert!(figures.twins.pairs > 0 && figures.household.pairs > 500, "{figures:?}");
