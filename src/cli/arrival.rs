@@ -134,8 +134,45 @@ fn demographics(row: &Row) -> Demographics {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
-    use crate::matching::NormalizedRecord;
+    use crate::{
+        cli::{
+            linkage_csv::{Reading, read_files},
+            synth::{RegimeName, write_population},
+        },
+        matching::{NormalizedRecord, bulk::Batch},
+    };
+
+    /// F1 of some persons against the true ones.
+    fn f1(linked: &[u32], truth: &[u32]) -> f64 {
+        let pairs = |keys: &dyn Fn(usize) -> (u32, u32)| {
+            let mut groups: BTreeMap<(u32, u32), f64> = BTreeMap::new();
+            for record in 0..truth.len() {
+                *groups.entry(keys(record)).or_default() += 1.0;
+            }
+            groups.values().map(|n| n * (n - 1.0) / 2.0).sum::<f64>()
+        };
+        let right = pairs(&|record| (linked[record], truth[record]));
+        2.0 * right / (pairs(&|record| (linked[record], 0)) + pairs(&|record| (truth[record], 0)))
+    }
+
+    #[test]
+    fn one_after_another_links_as_well_as_all_at_once() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        write_population(3_000, 4, RegimeName::default(), file.as_file()).expect("written");
+        let files = [file.path().to_owned()];
+        let model = Arc::new(Model::default_model());
+        let mut batch = Batch::new(Arc::clone(&model));
+        let reading = Reading { truth: Some("cluster_id"), ..Reading::default() };
+        let read = read_files(&files, reading, |some| batch.extend(some)).expect("well formed");
+        batch.block();
+        let at_once = batch.cluster(&batch.compare().edges, model.link_bits());
+        let one_by_one = persons(&files, model).expect("the disk is fine");
+        let (bulk, live) = (f1(&at_once, &read.truth), f1(&one_by_one, &read.truth));
+        assert!(bulk > 0.97 && (live - bulk).abs() < 0.003, "{bulk} at once, {live} one by one");
+    }
 
     #[test]
     fn a_row_is_told_as_a_feed_tells_it() {

@@ -49,6 +49,9 @@ pub struct LinkArgs {
     /// Column with the true person, to report mistakes.
     #[arg(long, value_name = "COLUMN")]
     truth: Option<String>,
+    /// Column with the person a record is known to be of, empty where nobody knows; training counts it.
+    #[arg(long, value_name = "COLUMN", conflicts_with = "live")]
+    labels: Option<String>,
     /// Where to write the report, JSON.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -67,6 +70,10 @@ pub struct LinkArgs {
 pub fn run(args: &LinkArgs) -> anyhow::Result<ExitCode> {
     let start = Instant::now();
     let mut seconds = Seconds::default();
+    let trains = args.train || args.model.is_none() && !args.live;
+    if args.labels.is_some() && !trains {
+        return Ok(refuse(&"--labels: nothing is trained; add --train, or leave --model out"));
+    }
     // A feed has nothing to train on.
     let model = if args.live && args.model.is_none() {
         Ok(Model::default_model())
@@ -78,7 +85,11 @@ pub fn run(args: &LinkArgs) -> anyhow::Result<ExitCode> {
         Err(problem) => return Ok(refuse(&problem)),
     };
     let mut batch = Batch::new(Arc::new(model));
-    let reading = Reading { truth: args.truth.as_deref(), sources: args.link_only };
+    let reading = Reading {
+        truth: args.truth.as_deref(),
+        labels: args.labels.as_deref(),
+        sources: args.link_only,
+    };
     let mut read = match read_files(&args.files, reading, |records| batch.extend(records)) {
         Ok(read) => read,
         Err(problem) => return Ok(refuse(&problem)),
@@ -89,8 +100,9 @@ pub fn run(args: &LinkArgs) -> anyhow::Result<ExitCode> {
         batch.link_only(sources.clone());
     }
     seconds.block = timed(|| batch.block());
-    if args.train || args.model.is_none() && !args.live {
-        let options = training_options(&args.files, None)?;
+    if trains {
+        let labels = args.labels.as_ref().map(|_| read.labels.as_slice());
+        let options = training_options(&args.files, labels)?;
         seconds.train = timed(|| batch.train(&options));
     }
     let mut edges = None;

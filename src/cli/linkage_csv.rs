@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use crate::matching::{FlatRecord, NormalizedRecord};
 
-/// Columns that a file must have. `source` and the truth's column only where they are asked for.
+/// Columns that a file must have. `source` and those of persons only where they are asked for.
 const COLUMNS: [&str; 15] = [
     "record_id",
     "given",
@@ -76,6 +76,8 @@ pub(super) enum CsvProblem {
 pub(super) struct Reading<'a> {
     /// The column that tells the true person, where one is asked for.
     pub(super) truth: Option<&'a str>,
+    /// The column that tells the person a record is known to be of, where one is asked for.
+    pub(super) labels: Option<&'a str>,
     /// Whether to read `source`.
     pub(super) sources: bool,
 }
@@ -87,9 +89,12 @@ pub(super) struct ReadColumns {
     id_ends: Vec<u32>,
     /// The true person of each record, from 1; 0 where the file does not tell.
     pub(super) truth: Vec<u32>,
+    /// The person that each record is known to be of, from 1; 0 where nobody knows.
+    pub(super) labels: Vec<u32>,
     /// The source of each record.
     pub(super) sources: Vec<u16>,
     truths: HashMap<Vec<u8>, u32>,
+    labelled: HashMap<Vec<u8>, u32>,
     known_sources: HashMap<Vec<u8>, u16>,
     usable: bool,
 }
@@ -110,19 +115,25 @@ impl ReadColumns {
         self.ids.extend_from_slice(columns.field(row, columns.known[0]));
         self.id_ends.push(self.ids.len() as u32);
         if let Some(column) = columns.truth {
-            let text = columns.field(row, column);
-            let next = self.truths.len() as u32 + 1;
-            let person = match text {
-                [] => 0,
-                text => *self.truths.entry_ref(text).or_insert(next),
-            };
-            self.truth.push(person);
+            self.truth.push(number_of(&mut self.truths, columns.field(row, column)));
+        }
+        if let Some(column) = columns.labels {
+            self.labels.push(number_of(&mut self.labelled, columns.field(row, column)));
         }
         if let Some(column) = columns.source {
             let next = self.known_sources.len() as u16;
             let text = columns.field(row, column);
             self.sources.push(*self.known_sources.entry_ref(text).or_insert(next));
         }
+    }
+}
+
+/// The number of a person, from 1 in the order of their coming; 0 for nobody.
+fn number_of(persons: &mut HashMap<Vec<u8>, u32>, name: &[u8]) -> u32 {
+    let next = persons.len() as u32 + 1;
+    match name {
+        [] => 0,
+        name => *persons.entry_ref(name).or_insert(next),
     }
 }
 
@@ -212,6 +223,7 @@ fn malformed(file: &Path, error: &csv::Error) -> CsvProblem {
 struct Columns {
     known: [usize; COLUMNS.len()],
     truth: Option<usize>,
+    labels: Option<usize>,
     source: Option<usize>,
 }
 
@@ -236,6 +248,7 @@ impl Columns {
         Ok(Self {
             known,
             truth: reading.truth.map(place).transpose()?,
+            labels: reading.labels.map(place).transpose()?,
             source: reading.sources.then(|| place(SOURCE)).transpose()?,
         })
     }
@@ -300,13 +313,14 @@ mod tests {
     #[test]
     fn records_are_read_in_order_with_truth_and_source() {
         let text = format!(
-            "{HEADER}\nr1,A,p1,Ann,,Lee,,F,1984-03-05,,,,,,,,\nr2,B,p1,Bo,,Poe,,,,,,,,,,,\n"
+            "{HEADER}\nr1,A,p1,Ann,,Lee,,F,1984-03-05,,,,,,,,\nr2,B,p1,Bo,,Poe,,,,,,,,,,,m7\n"
         );
-        let reading = Reading { truth: Some("cluster_id"), sources: true };
+        let reading = Reading { truth: Some("cluster_id"), labels: Some("mrn"), sources: true };
         let (columns, records) = read(&text, reading).expect("well formed");
         assert_eq!((columns.len(), records), (2, 2));
         assert_eq!((columns.id(0), columns.id(1)), (&b"r1"[..], &b"r2"[..]));
         assert_eq!((columns.truth, columns.sources), (vec![1, 1], vec![0, 1]));
+        assert_eq!(columns.labels, [0, 1], "empty where nobody knows");
     }
 
     #[test]
@@ -317,6 +331,13 @@ mod tests {
             &format!("{HEADER}\nr1,A,p1,,,,,,,,,,,,,,\n"),
             "FILE: no usable record: none has a name, a birth date, a number or a contact",
         );
+        check(
+            &format!("{HEADER}\nr1,A,p1,Ann,,Lee,,,,,,,,,,,\n\"r2,A\n"),
+            "FILE: line 3: 1 fields where the header has 17",
+        );
+        let labelled = Reading { labels: Some("known"), ..Reading::default() };
+        let problem = read(&format!("{HEADER}\nr1,A,p1,Ann,,Lee,,,,,,,,,,,\n"), labelled).err();
+        assert_eq!(problem.as_deref(), Some("FILE: line 1: column `known` is missing"));
         check(
             HEADER,
             "FILE: no usable record: none has a name, a birth date, a number or a contact",

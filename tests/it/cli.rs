@@ -1,4 +1,4 @@
-//! What operators type: `import`, `member`, `audit verify`, and a configuration that is wrong.
+//! What operators type: `import`, `member`, `audit verify`, `link`, and a configuration that is wrong.
 
 use std::{fs, process::Output};
 
@@ -139,4 +139,35 @@ fn a_configuration_with_an_unknown_key_is_refused_by_name_and_line() {
     assert_eq!(output.status.code(), Some(2));
     let told = err(&output);
     assert!(told.contains("line 5") && told.contains("base_uri"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn linking_says_what_is_wrong_with_its_input_and_exits_with_2() {
+    const HEADER: &str = "record_id,source,cluster_id,given,middle,family,suffix,sex,birth_date,\
+                          ssn,phone,email,address_line,city,state,postal_code,mrn";
+    let stage = stage();
+    let link = |rows: &str, more: &[&str]| {
+        fs::write(stage.home().join("people.csv"), format!("{HEADER}\n{rows}")).expect("written");
+        tessera(&stage, &[&["link", "people.csv", "--output", "links.csv"][..], more].concat())
+    };
+    let good = "r1,a,p1,Ann,,Lee,,F,1984-03-05,,,,,,,,\nr2,b,p1,Ann,,Lee,,F,1984-03-05,,,,,,,,\n";
+    let linked = link(good, &["--truth", "cluster_id", "--labels", "cluster_id"]);
+    assert_eq!(linked.status.code(), Some(0), "{}", err(&linked));
+    let links = fs::read_to_string(stage.home().join("links.csv")).expect("written");
+    assert!(links.starts_with("record_id,enterprise_id\nr1,") && links.lines().count() == 3);
+    for (rows, more, said) in [
+        ("r1,a\n", &[][..], "people.csv: line 2: 2 fields where the header has 17"),
+        (good, &["--labels", "known"], "people.csv: line 1: column `known` is missing"),
+        (good, &["--truth", "person"], "people.csv: line 1: column `person` is missing"),
+        ("r1,a,p1,,,,,,,,,,,,,,\n", &[], "people.csv: no usable record"),
+    ] {
+        let output = link(rows, more);
+        assert_eq!(output.status.code(), Some(2), "{}", err(&output));
+        assert!(err(&output).starts_with(said), "{}", err(&output));
+        assert_eq!(err(&output).lines().count(), 1, "one sentence");
+    }
+    fs::write(stage.home().join("model.json"), "{}").expect("written");
+    let output = link(good, &["--model", "model.json"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(err(&output).starts_with("model.json: not a model file"), "{}", err(&output));
 }

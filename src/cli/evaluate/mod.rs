@@ -39,7 +39,7 @@ pub struct Args {
 }
 
 /// One figure for each way to decide.
-#[derive(Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize)]
 struct Verdicts<T> {
     /// The weight alone: certain.
     probabilistic: T,

@@ -51,6 +51,8 @@ struct QueryLine<'a> {
 pub(super) struct Figures {
     #[serde(flatten)]
     tally: Tally,
+    /// The same cases decided by person: a candidate counts as found where the person is that it was linked to.
+    clustered: Tally,
     release: Release,
     /// Wrong releases for queries whose person is not in the pool.
     absent_wrong: u64,
@@ -82,10 +84,11 @@ struct Pool {
     today: PartialDate,
 }
 
-/// One candidate of a query, judged by itself.
+/// One candidate of a query, judged by itself and with its person.
 struct Judged {
     case: Case,
     decided: Verdicts<bool>,
+    clustered: Verdicts<bool>,
 }
 
 /// A query, judged.
@@ -114,10 +117,10 @@ pub(super) fn evaluate(
     let answers = read_lines(queries, |line| pool.answer(&parse(line)?))?;
     let mut figures: Verdicts<Figures> = Verdicts::default();
     for answer in answers {
-        for Judged { case, decided } in &answer.candidates {
-            figures.probabilistic.tally.add(case, decided.probabilistic);
-            figures.policy.tally.add(case, decided.policy);
-            figures.both.tally.add(case, decided.both);
+        for Judged { case, decided, clustered } in &answer.candidates {
+            figures.probabilistic.add(case, decided.probabilistic, clustered.probabilistic);
+            figures.policy.add(case, decided.policy, clustered.policy);
+            figures.both.add(case, decided.both, clustered.both);
         }
         figures.probabilistic.release(answer.released.probabilistic);
         figures.policy.release(answer.released.policy);
@@ -127,6 +130,11 @@ pub(super) fn evaluate(
 }
 
 impl Figures {
+    fn add(&mut self, case: &Case, decided: bool, clustered: bool) {
+        self.tally.add(case, decided);
+        self.clustered.add(case, clustered);
+    }
+
     fn release(&mut self, outcome: Outcome) {
         match outcome {
             Outcome::Right => self.release.right += 1,
@@ -171,36 +179,38 @@ impl Pool {
         let told = patient(query.query, "query")?;
         let probe = self.population.probe(&told);
         let asked = PolicyRecord::new(&told, self.today);
-        let mut candidates = Vec::with_capacity(query.candidate_ids.len());
+        let mut cases = Vec::with_capacity(query.candidate_ids.len());
         let mut subjects: BTreeMap<u32, Subject> = BTreeMap::new();
         for id in &query.candidate_ids {
             let Some(&no) = self.by_id.get(id) else {
                 return Err("names a candidate that the file of candidates does not hold".into());
             };
             let case = query.case(id);
-            let subject = subjects.entry(self.persons[no.0 as usize]).or_default();
+            let person = self.persons[no.0 as usize];
+            let subject = subjects.entry(person).or_default();
             subject.records.push(no);
             subject.stranger |= !case.expected;
             let certain = self.population.compare(&probe, no).grade == MatchGrade::Certain;
             let satisfied = self.policy.judge(&asked, self.policy_record(no)).is_satisfied();
-            candidates.push(Judged { case, decided: Verdicts::new(certain, satisfied) });
+            cases.push((person, case, Verdicts::new(certain, satisfied)));
         }
-        let judged: Vec<JudgedPerson> = subjects
-            .values()
-            .map(|subject| {
+        let judged: BTreeMap<u32, JudgedPerson> = subjects
+            .iter()
+            .map(|(&person, subject)| {
                 let verdict = self.population.judge_person(&probe, &subject.records);
                 let records = subject.records.iter().map(|no| self.policy_record(*no));
                 let satisfied = self.policy.accepts_person(&asked, records);
                 let certain = verdict.grade == MatchGrade::Certain;
-                JudgedPerson {
+                let judged = JudgedPerson {
                     decided: Verdicts::new(certain, satisfied),
                     firm: verdict.firm,
                     stranger: subject.stranger,
-                }
+                };
+                (person, judged)
             })
             .collect();
         let outcome = |matches: fn(&JudgedPerson) -> bool, shown: fn(&JudgedPerson) -> bool| {
-            let found = judged.iter().filter(|person| matches(person));
+            let found = judged.values().filter(|person| matches(person));
             let found = found.map(|person| (shown(person), person.stranger));
             outcome_of(found, query.expected_match_ids.is_empty())
         };
@@ -209,6 +219,14 @@ impl Pool {
             policy: outcome(|person| person.decided.policy, |_| true),
             both: outcome(|person| person.decided.both, |person| person.firm),
         };
+        let candidates = cases
+            .into_iter()
+            .map(|(person, case, decided)| Judged {
+                case,
+                decided,
+                clustered: judged[&person].decided,
+            })
+            .collect();
         Ok(Answer { candidates, released })
     }
 
@@ -317,6 +335,8 @@ mod tests {
             assert_eq!(figures["official"]["n"], 2, "{verdict}");
             assert_eq!(figures["by_category"]["sister"]["tn"], 1, "{verdict}");
             assert_eq!(figures["by_category"]["typo"]["tp"], 1, "{verdict}");
+            assert_eq!(figures["clustered"]["all"]["tp"], 2, "{verdict}");
+            assert_eq!(figures["clustered"]["by_category"]["sister"]["tn"], 1, "{verdict}");
         }
     }
 
