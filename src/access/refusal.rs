@@ -51,6 +51,11 @@ pub enum Refusal {
     /// The identifier system is not one of the member's own.
     #[error("the identifier system is not one of the member's own")]
     ForeignIdentifierSystem,
+    /// The id of the Patient says that it is another member's.
+    #[error(
+        "the Patient is another member's: its id does not begin with the feeding member's code"
+    )]
+    ForeignPatientId,
     /// Consent or the exchange's policy denies it. Which of them is for the audit trail only: that
     /// somebody objected is itself protected.
     #[error("the exchange's consent policy does not permit this")]

@@ -36,6 +36,18 @@ pub(super) fn capability_statement(base_url: &str, exchange_name: &str, date: &s
                 "description": "Mutual TLS 1.3. A client's certificate decides its roles and purposes of use; the header Purpose-Of-Use chooses among them."
             },
             "resource": resources(base_url),
+            "operation": [{
+                "name": "process-message",
+                "definition": "http://hl7.org/fhir/OperationDefinition/MessageHeader-process-message",
+                "documentation": "Messages of identity changes by a member (IHE PMIR ITI-93), answered at once."
+            }]
+        }],
+        "messaging": [{
+            "documentation": "Identity feeds of members (IHE PMIR ITI-93). Nobody is notified: there are no subscriptions.",
+            "supportedMessage": [{
+                "mode": "receiver",
+                "definition": "https://profiles.ihe.net/ITI/PMIR/MessageDefinition/IHE.PMIR.MessageDefinition"
+            }]
         }]
     })
 }
@@ -110,16 +122,19 @@ fn patient(base_url: &str) -> Value {
             { "code": "read" },
             {
                 "code": "update",
-                "documentation": "Conditional only (IHE PIXm ITI-104); with active = false and a link replaced-by to an identifier, a merge."
+                "documentation": "By a member: conditional on its own identifier (IHE PIXm ITI-104), or of Patient/{its code}.{its own Patient.id}. With active = false and a link replaced-by to another of its Patients, a merge. If-Match is taken, with the ETag of a feed's answer."
             },
-            { "code": "delete", "documentation": "Conditional only (IHE PIXm ITI-104)." },
+            {
+                "code": "delete",
+                "documentation": "By a member: conditional on its own identifier (IHE PIXm ITI-104), or of Patient/{its code}.{its own Patient.id}."
+            },
             {
                 "code": "search-type",
                 "documentation": "IHE PDQm ITI-78, by GET and by POST to _search."
             }
         ],
         "versioning": "no-version",
-        "updateCreate": false,
+        "updateCreate": true,
         "conditionalUpdate": true,
         "conditionalDelete": "single",
         "searchParam": patient_parameters(base_url),

@@ -8,7 +8,11 @@ use crate::{
     domain::InvalidLocalId,
     exchange::ExchangeError,
     fhir::{InvalidResource, Issue, IssueSeverity, IssueType, OperationOutcome},
-    fhir::{search::InvalidSearch, xml::InvalidXml},
+    fhir::{
+        identity_message::{MessageFault, place_of_change},
+        search::InvalidSearch,
+        xml::InvalidXml,
+    },
     index::{LocalRefusal, StewardRefusal},
 };
 
@@ -25,6 +29,8 @@ pub(super) enum ApiError {
     Invalid { place: &'static str, problem: &'static str },
     /// An identifier in the request cannot be one, by place.
     BadIdentifier { place: &'static str, problem: InvalidLocalId },
+    /// The message is none that is taken; nothing was done.
+    BadMessage(Vec<MessageFault>),
     /// The search cannot be understood.
     BadSearch(InvalidSearch),
     /// The description of a member cannot be taken; says which key is wrong.
@@ -87,6 +93,11 @@ impl ApiError {
             Self::BadIdentifier { place, problem } => {
                 let issue = error(IssueType::Value, problem.to_string()).at(*place);
                 (StatusCode::BAD_REQUEST, vec![issue])
+            }
+            Self::BadMessage(faults) => {
+                let issues =
+                    faults.iter().map(|fault| error(fault.code, fault.problem).at(&*fault.place));
+                (StatusCode::BAD_REQUEST, issues.collect())
             }
             Self::BadSearch(invalid) => {
                 one(StatusCode::BAD_REQUEST, IssueType::Value, &invalid.to_string())
@@ -177,6 +188,13 @@ fn of_exchange(failed: &ExchangeError) -> (StatusCode, Vec<Issue>) {
         ExchangeError::InvalidMessage(_) => {
             one(StatusCode::UNPROCESSABLE_ENTITY, IssueType::Value, &text)
         }
+        ExchangeError::InvalidEntries(wrong) => {
+            let issues = wrong.iter().flat_map(|(number, error)| issues_of_entry(*number, error));
+            (StatusCode::UNPROCESSABLE_ENTITY, issues.collect())
+        }
+        ExchangeError::Interrupted { .. } => {
+            one(StatusCode::SERVICE_UNAVAILABLE, IssueType::Transient, &text)
+        }
         ExchangeError::TooLittle => {
             one(StatusCode::UNPROCESSABLE_ENTITY, IssueType::Required, &text)
         }
@@ -184,6 +202,17 @@ fn of_exchange(failed: &ExchangeError) -> (StatusCode, Vec<Issue>) {
             StatusCode::UNPROCESSABLE_ENTITY,
             vec![error(IssueType::Invariant, text).at("Patient.identifier")],
         ),
+        ExchangeError::NoOwnIdentifier => (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            vec![error(IssueType::Required, text).at("Patient.identifier")],
+        ),
+        ExchangeError::ForeignReference => (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            vec![error(IssueType::Value, text).at("Patient.link.other")],
+        ),
+        ExchangeError::OtherVersion => {
+            one(StatusCode::PRECONDITION_FAILED, IssueType::Conflict, &text)
+        }
         ExchangeError::SeveralPatients => {
             one(StatusCode::PRECONDITION_FAILED, IssueType::MultipleMatches, &text)
         }
@@ -244,6 +273,20 @@ fn of_exchange(failed: &ExchangeError) -> (StatusCode, Vec<Issue>) {
     }
 }
 
+/// Why an entry of a message was not taken, each issue at its place in the message.
+pub(super) fn issues_of_entry(number: usize, error: &ExchangeError) -> Vec<Issue> {
+    let place = place_of_change(number);
+    let (_, mut issues) = of_exchange(error);
+    for issue in &mut issues {
+        let within = issue.expression.first().and_then(|told| told.strip_prefix("Patient"));
+        issue.expression = vec![format!(
+            "{place}{}",
+            within.map(|rest| format!(".resource{rest}")).unwrap_or_default()
+        )];
+    }
+    issues
+}
+
 /// What a member said of its own records and cannot be.
 fn of_local(refusal: &LocalRefusal) -> (StatusCode, IssueType) {
     match refusal {
@@ -253,6 +296,7 @@ fn of_local(refusal: &LocalRefusal) -> (StatusCode, IssueType) {
         LocalRefusal::SubsumedAlready
         | LocalRefusal::SurvivorSubsumed
         | LocalRefusal::IdentifierInUse
+        | LocalRefusal::NamedOtherwise
         | LocalRefusal::Index(_) => (StatusCode::CONFLICT, IssueType::Conflict),
         LocalRefusal::SameRecord | LocalRefusal::OtherAuthority => {
             (StatusCode::UNPROCESSABLE_ENTITY, IssueType::BusinessRule)

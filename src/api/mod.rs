@@ -17,6 +17,7 @@ mod identifier_routes;
 mod job_routes;
 mod match_input;
 mod member_routes;
+mod message_routes;
 mod negotiate;
 mod operations;
 mod parameters;
@@ -89,6 +90,11 @@ pub fn routes(config: &mut web::ServiceConfig) {
             .wrap(from_fn(xml::translated))
             .route("/metadata", web::get().to(metadata))
             .service(
+                web::resource("/$process-message")
+                    .route(web::post().to(message_routes::process_message))
+                    .default_service(web::to(method_not_allowed)),
+            )
+            .service(
                 web::resource("/Patient")
                     .route(web::get().to(patient_search_routes::get_patients))
                     .route(web::put().to(feed_routes::put_patient))
@@ -117,6 +123,8 @@ pub fn routes(config: &mut web::ServiceConfig) {
             .service(
                 web::resource("/Patient/{id}")
                     .route(web::get().to(patient_routes::get_patient))
+                    .route(web::put().to(feed_routes::put_patient_by_id))
+                    .route(web::delete().to(feed_routes::delete_patient_by_id))
                     .default_service(web::to(method_not_allowed)),
             )
             .service(

@@ -7,6 +7,7 @@ use uuid::Uuid;
 /// The longest value a local identifier may have, in bytes: longer than any real one, short enough to index.
 const LOCAL_ID_BYTES_MAX: usize = 256;
 const MEMBER_CODE_BYTES_MAX: usize = 20;
+const LOGICAL_ID_BYTES_MAX: usize = 64;
 
 /// One person across the exchange. Minted by the index, never by a member.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -180,6 +181,47 @@ pub struct RecordKey {
     /// Its identifier there.
     pub local_id: LocalId,
 }
+
+impl RecordKey {
+    /// The name under which a member's own `Patient.id` is kept: two members' `Patient/1` are two, and
+    /// none of them is anybody's record number.
+    pub fn of_patient_id(member: &MemberCode, id: &LogicalId) -> Self {
+        let system = format!("urn:tessera:patient:{member}");
+        Self { member: member.clone(), local_id: LocalId { system, value: id.0.clone() } }
+    }
+}
+
+/// A FHIR logical id: `[A-Za-z0-9\-\.]{1,64}`.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct LogicalId(String);
+
+impl LogicalId {
+    /// Parses what FHIR R4 allows as `Resource.id`.
+    pub fn parse(text: &str) -> Result<Self, InvalidLogicalId> {
+        let legal = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.';
+        if text.is_empty() || text.len() > LOGICAL_ID_BYTES_MAX || !text.bytes().all(legal) {
+            return Err(InvalidLogicalId);
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for LogicalId {
+    // Of a Patient it may be a record number.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LogicalId(…)")
+    }
+}
+
+/// Not a FHIR logical id.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("an id is 1 to 64 of A-Z, a-z, 0-9, hyphen and dot")]
+pub struct InvalidLogicalId;
 
 /// One request, from its first byte to its last audit row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -16,8 +16,8 @@ pub use demographics::{
     Demographics, Identifier, IdentifierKind, IdentifierUse, Name, NameUse, Sex,
 };
 pub use identifiers::{
-    EnterpriseId, InvalidEnterpriseId, InvalidLocalId, InvalidMemberCode, LocalId, MemberCode,
-    RecordKey, RequestId,
+    EnterpriseId, InvalidEnterpriseId, InvalidLocalId, InvalidLogicalId, InvalidMemberCode,
+    LocalId, LogicalId, MemberCode, RecordKey, RequestId,
 };
 pub use partial_date::{InvalidDate, PartialDate};
 pub use person::PersonRecords;

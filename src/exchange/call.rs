@@ -1,6 +1,6 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use super::{Exchange, ExchangeError, rejected};
+use super::{Exchange, ExchangeError, Told, rejected};
 use crate::{
     access::{
         AuditStart, Closing, Interaction, OpenAudit, RawRequest, Refusal, Released, Requester, Role,
@@ -57,6 +57,11 @@ impl Call {
     /// The purpose of this request, as far as the client may act for it.
     pub(super) fn purpose(&self) -> Result<PurposeOfUse, Refusal> {
         self.requester()?.purpose(self.told_purpose.as_deref())
+    }
+
+    /// What the journal names as the message: what was told, or else this request.
+    pub(super) fn source_message(&self, told: &Told) -> String {
+        told.source_message.clone().unwrap_or_else(|| self.request_id.to_string())
     }
 
     /// Opens the audit of this call, before anything else is done.

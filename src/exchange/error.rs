@@ -36,12 +36,34 @@ pub enum ExchangeError {
     /// An HL7 v2 message that cannot be taken.
     #[error("{0}")]
     InvalidMessage(hl7v2::Fault),
+    /// Entries of a message cannot be taken, by their number; nothing was done.
+    #[error("entries of the message cannot be taken; nothing was done")]
+    InvalidEntries(Vec<(usize, ExchangeError)>),
+    /// Nothing could be stored any more when so many entries of a message were done.
+    #[error("{done} of {entries} entries are done, the others are not; send the message again")]
+    Interrupted {
+        /// Entries done, durably: the first ones.
+        done: usize,
+        /// All entries.
+        entries: usize,
+    },
     /// The Patient does not say who it is.
     #[error("the Patient holds too little to tell anybody apart")]
     TooLittle,
     /// The identifier of the request is not among the Patient's own.
     #[error("the Patient does not hold the identifier that the request names")]
     IdentifierMismatch,
+    /// The Patient holds no identifier that its member is asked by.
+    #[error(
+        "the Patient holds no identifier of the member's own systems, by which it is asked for"
+    )]
+    NoOwnIdentifier,
+    /// A link of the Patient leads elsewhere than to a Patient of the same member.
+    #[error("the link leads to no Patient of this member that could be told by its reference")]
+    ForeignReference,
+    /// If-Match names another version than there is.
+    #[error("the record has another version than the request is meant for")]
+    OtherVersion,
     /// The request names several identifiers, of several patients or of none.
     #[error("the identifiers name several patients, or a new patient ambiguously")]
     SeveralPatients,
@@ -176,8 +198,13 @@ pub(super) fn rejected(error: &ExchangeError) -> Closing {
         }
         ExchangeError::InvalidPatient(_) => Closing::Rejected("Patient breaks the rules"),
         ExchangeError::InvalidMessage(fault) => Closing::Rejected(fault.text),
+        ExchangeError::InvalidEntries(_) => Closing::Rejected("entries that cannot be taken"),
+        ExchangeError::Interrupted { .. } => Closing::Failed("the message was not done to its end"),
         ExchangeError::TooLittle => Closing::Rejected("too few demographics"),
         ExchangeError::IdentifierMismatch => Closing::Rejected("identifier not in the Patient"),
+        ExchangeError::NoOwnIdentifier => Closing::Rejected("no identifier of the member's own"),
+        ExchangeError::ForeignReference => Closing::Rejected("a link that leads elsewhere"),
+        ExchangeError::OtherVersion => Closing::Rejected("another version"),
         ExchangeError::SeveralPatients => Closing::Rejected("several patients"),
         ExchangeError::TooBroad(_) => Closing::Rejected("too many patients may be meant"),
         ExchangeError::UnknownDomain | ExchangeError::UnknownTargetDomain => {

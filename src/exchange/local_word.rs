@@ -38,10 +38,22 @@ async fn permitted(
     event: impl FnOnce(&FeedPermit) -> Result<LocalEvent, ExchangeError>,
 ) -> Outcome<Followed> {
     let permit = FeedPermit::decide(call.requester()?, &exchange.directory.roster())?;
+    let event = event(&permit)?;
+    word(exchange, call, &permit, event, told).await
+}
+
+/// Hands one word of a member to the index.
+pub(super) async fn word(
+    exchange: &Exchange,
+    call: &Call,
+    permit: &FeedPermit,
+    event: LocalEvent,
+    told: Told,
+) -> Outcome<Followed> {
     let word = LocalWord {
-        event: event(&permit)?,
+        event,
         event_time: told.event_time,
-        source_message: told.source_message.or_else(|| Some(call.request_id.to_string())),
+        source_message: Some(call.source_message(&told)),
         fed_by: permit.fed_by().to_owned(),
     };
     let followed = exchange.index.follow(word).await?;

@@ -15,7 +15,7 @@ type Digest = [u8; 16];
 
 /// Whether a message came before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Seen {
+enum Seen {
     /// Its number is new.
     New,
     /// The same message, to the last byte.
@@ -32,11 +32,17 @@ pub(super) struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// Of a message of this client: MSH-3, MSH-4 and MSH-10 number it, and all of it is its content,
-    /// MSH-7 among the rest.
+    /// Of an HL7 v2 message of this client: MSH-3, MSH-4 and MSH-10 number it, and all of it is its
+    /// content, MSH-7 among the rest.
     pub(super) fn of(client_id: &str, header: &Header, bytes: &[u8]) -> Self {
         let parts = [client_id, &header.parties[0], &header.parties[1], &header.control_id];
         Self { sender: hash(parts.join("\r").as_bytes()), content: hash(bytes) }
+    }
+
+    /// Of a FHIR message of this client, which its MessageHeader's id numbers.
+    pub(super) fn of_fhir(client_id: &str, message_id: &str, bytes: &[u8]) -> Self {
+        let parts = ["fhir", client_id, message_id];
+        Self { sender: hash(parts.join("\r\r").as_bytes()), content: hash(bytes) }
     }
 }
 
@@ -53,12 +59,22 @@ impl MessagesSeen {
         Self(Cache::new(messages_max))
     }
 
-    pub(super) fn look(&self, fingerprint: &Fingerprint) -> Seen {
+    fn look(&self, fingerprint: &Fingerprint) -> Seen {
         match self.0.get(&fingerprint.sender) {
             None => Seen::New,
             Some(content) if content == fingerprint.content => Seen::Again,
             Some(_) => Seen::NumberReused,
         }
+    }
+
+    /// Looks, and reports a number that came with another message: senders do use numbers twice.
+    pub(super) fn known_again(&self, client_id: &str, fingerprint: &Fingerprint) -> bool {
+        let seen = self.look(fingerprint);
+        if seen == Seen::NumberReused {
+            metrics::counter!("tessera_feed_numbers_reused_total").increment(1);
+            tracing::warn!(client = client_id, "a message's id came with another message");
+        }
+        seen == Seen::Again
     }
 
     /// Remembers a message that was taken; one that was not may be sent again.

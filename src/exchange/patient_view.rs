@@ -6,7 +6,7 @@ use crate::{
     access::Permit,
     domain::{Address, Demographics, EnterpriseId, RecordKey},
     fhir::{Issue, IssueSeverity, IssueType, patient::demographics_to_patient},
-    index::GoldenView,
+    index::{GoldenView, Location},
 };
 
 /// One person as a permit lets it be seen.
@@ -32,6 +32,28 @@ struct Doubt {
 const IN_DOUBT_SYSTEM: &str = "urn:tessera:identity";
 /// Its code; a link in doubt has it as an extension.
 const IN_DOUBT_CODE: &str = "link-in-doubt";
+
+/// One record as its member told it last, as the Patient that has this gateway id.
+pub(super) fn fed_patient(id: &str, location: &Location) -> String {
+    let mut patient = demographics_to_patient(&location.demographics);
+    patient.insert("id".into(), id.into());
+    let told = location.told.format(&Rfc3339).expect("the year has four digits");
+    let mut meta = json!({ "lastUpdated": told });
+    if location.in_doubt {
+        meta["tag"] = in_doubt_tag();
+    }
+    patient.insert("meta".into(), meta);
+    patient.insert("active".into(), true.into());
+    Value::Object(patient).to_string()
+}
+
+fn in_doubt_tag() -> Value {
+    json!([{
+        "system": IN_DOUBT_SYSTEM,
+        "code": IN_DOUBT_CODE,
+        "display": "A record behind this may be another person's",
+    }])
+}
 
 /// The extension of whatever leads to a record that may be somebody else's.
 pub fn in_doubt_extension() -> Value {
@@ -152,11 +174,7 @@ impl PatientView {
         let updated = self.updated.format(&Rfc3339).expect("the year has four digits");
         let mut meta = json!({ "lastUpdated": updated });
         if self.doubt.stands {
-            meta["tag"] = json!([{
-                "system": IN_DOUBT_SYSTEM,
-                "code": IN_DOUBT_CODE,
-                "display": "A record behind this may be another person's",
-            }]);
+            meta["tag"] = in_doubt_tag();
         }
         patient.insert("meta".into(), meta);
         let own = self.sources.iter().map(Source::identifier);

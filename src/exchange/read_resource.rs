@@ -9,19 +9,22 @@ use super::{
     Call, EverythingQuery, Exchange, ExchangeError,
     call::{About, Outcome, settle},
     gather::gather_at,
+    patient_view::fed_patient,
     read_patient::permit,
 };
 use crate::{
     access::{Closing, Disclosure, Interaction, OpenAudit, Permit, Released, Role},
-    domain::{EnterpriseId, MemberCode, RecordKey},
+    domain::{EnterpriseId, LogicalId, MemberCode, RecordKey},
     fhir::Resource,
+    index::{KnownRecord, RecordStanding},
     record::{is_hashed, releases},
 };
 
 /// Reads `Type/<member>.<id>`.
 ///
 /// The id names no patient. The person is the one whose record showed it last; else the one whom the
-/// resource itself names, when it is asked for at its member and not shown yet. Consent is decided for
+/// resource itself names, when it is asked for at its member and not shown yet; else, of a Patient that
+/// its member fed under this id, the one whom that record is linked to. Consent is decided for
 /// that person and this requester, and audited, before anything goes out. In every other case there is
 /// no such resource.
 pub async fn read_resource(
@@ -52,8 +55,42 @@ async fn read(
     let _slot = exchange.queries.try_acquire().map_err(|_| ExchangeError::Busy)?;
     // Whoever is asked learns of the question, so it is on record first.
     audit.begun().await?;
-    let found = at_its_member(exchange, call, resource_type, id).await;
-    found.ok_or(ExchangeError::UnknownResource)
+    if let Some(found) = at_its_member(exchange, call, resource_type, id).await {
+        return Ok(found);
+    }
+    let told = as_fed(exchange, call, resource_type, id).await?;
+    told.ok_or(ExchangeError::UnknownResource)
+}
+
+/// A Patient that its member fed under this id, where it cannot be had there: as the member told it
+/// last.
+async fn as_fed(
+    exchange: &Exchange,
+    call: &Call,
+    resource_type: &str,
+    id: &str,
+) -> Result<Option<(Closing, String)>, ExchangeError> {
+    let Some((member, source_id)) = id.split_once('.') else { return Ok(None) };
+    let (Ok(member), Ok(source_id)) = (MemberCode::parse(member), LogicalId::parse(source_id))
+    else {
+        return Ok(None);
+    };
+    let name = RecordKey::of_patient_id(&member, &source_id);
+    let known = exchange
+        .index
+        .known_record(&name)
+        .filter(|known| resource_type == "Patient" && known.standing == RecordStanding::Active);
+    let Some(KnownRecord { record, .. }) = known else { return Ok(None) };
+    let person = exchange.index.person_of(&record).map(|person| person.id);
+    // A refusal would tell that the Patient is there.
+    let permit = person.and_then(|person| permit(exchange, call, person).ok());
+    let Some(permit) = permit else { return Ok(None) };
+    let records = exchange.index.locate(&permit).await?;
+    let Some(location) = records.into_iter().find(|one| one.record == record) else {
+        return Ok(None);
+    };
+    let closing = Closing::Disclosed(vec![Disclosure::of(&permit)]);
+    Ok(Some((closing, fed_patient(id, &location))))
 }
 
 /// What a record just shown holds.

@@ -1,4 +1,4 @@
-use std::hash::BuildHasher as _;
+use std::{collections::BTreeSet, hash::BuildHasher as _};
 
 use foldhash::fast::RandomState;
 use tokio::sync::{Mutex, MutexGuard};
@@ -24,6 +24,21 @@ impl Default for RecordLocks {
 impl RecordLocks {
     /// Waits until no other message changes the record.
     pub(super) async fn lock(&self, record: &RecordKey) -> MutexGuard<'_, ()> {
-        self.locks[self.hasher.hash_one(record) as usize % LOCKS].lock().await
+        self.locks[self.at(record)].lock().await
+    }
+
+    /// Waits until no other message changes any of the records. Always in one order, so that no two
+    /// wait for each other.
+    pub(super) async fn lock_all(&self, records: &[&RecordKey]) -> Vec<MutexGuard<'_, ()>> {
+        let places: BTreeSet<usize> = records.iter().map(|record| self.at(record)).collect();
+        let mut turns = Vec::with_capacity(places.len());
+        for place in places {
+            turns.push(self.locks[place].lock().await);
+        }
+        turns
+    }
+
+    fn at(&self, record: &RecordKey) -> usize {
+        self.hasher.hash_one(record) as usize % LOCKS
     }
 }

@@ -14,22 +14,24 @@ use crate::{
         Resource,
         patient::{Fault, PatientReading, read_patient},
     },
-    index::{Outcome as Registry, Registered, Registration},
+    index::{KnownRecord, Outcome as Registry, Registered, Registration},
 };
 
 /// Registers the Patient that one of `identifiers` names: the member's own identifiers as the
 /// request's search gives them, at least one.
 ///
 /// Created or updated once this returns, durably. Several known patients behind the identifiers are
-/// refused, and so is an identifier of another namespace than the member's own.
+/// refused, and so is an identifier of another namespace than the member's own, and a record of
+/// another version than `if_version`, where that is told.
 pub async fn register_patient(
     exchange: &Exchange,
     call: &Call,
     identifiers: Vec<LocalId>,
     patient: &Resource,
+    if_version: Option<u32>,
 ) -> Result<Released<Registered>, ExchangeError> {
     let audit = call.open(exchange, Interaction::Feed, About::default()).await?;
-    let outcome = register(exchange, call, identifiers, patient).await;
+    let outcome = register(exchange, call, identifiers, patient, if_version).await;
     settle(audit, outcome).await
 }
 
@@ -38,6 +40,7 @@ async fn register(
     call: &Call,
     identifiers: Vec<LocalId>,
     patient: &Resource,
+    if_version: Option<u32>,
 ) -> Outcome<Registered> {
     let permit = FeedPermit::decide(call.requester()?, &exchange.directory.roster())?;
     let reading = acceptable(patient)?;
@@ -46,6 +49,7 @@ async fn register(
         return Err(ExchangeError::IdentifierMismatch);
     }
     let _turn = exchange.record_locks.lock(&record).await;
+    check_version(if_version, exchange.index.known_record(&record).as_ref())?;
     let registration = Registration {
         record,
         demographics: reading.demographics,
@@ -55,12 +59,29 @@ async fn register(
     };
     let registered = exchange.index.register(registration).await?;
     exchange.federation.forget_answers(registered.person).await;
-    let closing = Closing::Wrote {
+    Ok((wrote(&registered), registered))
+}
+
+/// How the audit of a registration closes.
+pub(super) fn wrote(registered: &Registered) -> Closing {
+    Closing::Wrote {
         resource: format!("Patient/{}", registered.person),
         person: Some(registered.person),
         created: registered.outcome == Registry::Created,
-    };
-    Ok((closing, registered))
+    }
+}
+
+/// Refuses what is meant for another version of the record than there is, or for one that is not
+/// there.
+pub(super) fn check_version(
+    expected: Option<u32>,
+    known: Option<&KnownRecord>,
+) -> Result<(), ExchangeError> {
+    let there = known.map(|known| known.version);
+    if expected.is_some() && expected != there {
+        return Err(ExchangeError::OtherVersion);
+    }
+    Ok(())
 }
 
 /// The record that the identifiers name: the only known one, or else the only one told.
@@ -101,9 +122,10 @@ pub fn acceptable(patient: &Resource) -> Result<PatientReading, ExchangeError> {
     if !faults.is_empty() {
         return Err(ExchangeError::InvalidPatient(faults));
     }
-    if !reading.active || reading.replaced_by.is_some() {
+    let is_replaced = reading.replaced_by.is_some() || reading.replaced_by_reference.is_some();
+    if !reading.active || is_replaced {
         return Err(ExchangeError::NotSupported(
-            "a merge is active = false with a link replaced-by to an identifier, the end of a local record is its deletion",
+            "a merge is active = false with a link replaced-by to the Patient that stays, the end of a local record is its deletion",
         ));
     }
     Ok(reading)

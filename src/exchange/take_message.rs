@@ -4,13 +4,14 @@ use super::{
     Call, Exchange, ExchangeError,
     call::{About, Outcome, settle},
     message_reader::MessageReader,
-    messages_seen::{Fingerprint, Seen},
+    messages_seen::Fingerprint,
+    register_patient::wrote,
 };
 use crate::{
     access::{Closing, FeedPermit, Interaction, Released},
     domain::RecordKey,
     hl7v2::{Condition, Fault, IdentityEffect, Location, Message},
-    index::{Following, LocalEvent, LocalWord, Outcome as Registry, Registered, Registration},
+    index::{Following, LocalEvent, LocalWord, Outcome as Registry, Registration},
 };
 
 /// What became of a message, durably.
@@ -47,13 +48,8 @@ async fn take(exchange: &Exchange, call: &Call, message: &Message) -> Outcome<Ta
     let reader = MessageReader { member, permit: &permit, now: exchange.clock.now() };
     let effect = MessageReader::effect_of(message)?;
     let fingerprint = Fingerprint::of(permit.fed_by(), message.header(), &call.raw.body);
-    match exchange.messages.look(&fingerprint) {
-        Seen::New => {}
-        Seen::Again => return Ok((nothing(&permit), Taken { effect, done: "taken before" })),
-        Seen::NumberReused => {
-            metrics::counter!("tessera_feed_numbers_reused_total").increment(1);
-            tracing::warn!(client = permit.fed_by(), "a control id came with another message");
-        }
+    if exchange.messages.known_again(permit.fed_by(), &fingerprint) {
+        return Ok((nothing(&permit), Taken { effect, done: TAKEN_BEFORE }));
     }
     let feed = Feed { exchange, reader, message };
     let (closing, done) = match effect {
@@ -66,7 +62,7 @@ async fn take(exchange: &Exchange, call: &Call, message: &Message) -> Outcome<Ta
 }
 
 /// How the audit of a message closes that changes nobody.
-fn nothing(permit: &FeedPermit) -> Closing {
+pub(super) fn nothing(permit: &FeedPermit) -> Closing {
     let resource = format!("Organization/{}", permit.member());
     Closing::Wrote { resource, person: None, created: false }
 }
@@ -119,12 +115,7 @@ impl Feed<'_> {
         };
         let followed = self.exchange.index.follow(word).await?;
         self.exchange.federation.forget_answers(followed.person).await;
-        let done = match followed.outcome {
-            Following::Done => past_tense(effect),
-            Following::Asked => "kept: a steward is asked",
-            Following::Unchanged => "nothing new",
-            Following::Stale => LATE,
-        };
+        let done = followed_as(followed.outcome, past_tense(effect));
         let person = followed.person;
         let resource = format!("Patient/{person}");
         Ok((Closing::Wrote { resource, person: Some(person), created: false }, done))
@@ -183,14 +174,9 @@ impl Feed<'_> {
     }
 }
 
-fn wrote(registered: &Registered) -> Closing {
-    Closing::Wrote {
-        resource: format!("Patient/{}", registered.person),
-        person: Some(registered.person),
-        created: registered.outcome == Registry::Created,
-    }
-}
-
+/// What is said of a message that came before.
+pub(super) const TAKEN_BEFORE: &str = "taken before";
+/// What is said of what something later is known of.
 const LATE: &str = "late: something later is known";
 
 const fn past_tense(effect: IdentityEffect) -> &'static str {
@@ -204,7 +190,18 @@ const fn past_tense(effect: IdentityEffect) -> &'static str {
     }
 }
 
-const fn done(outcome: Registry) -> &'static str {
+/// What is said of a member's word.
+pub(super) const fn followed_as(outcome: Following, done: &'static str) -> &'static str {
+    match outcome {
+        Following::Done => done,
+        Following::Asked => "kept: a steward is asked",
+        Following::Unchanged => "nothing new",
+        Following::Stale => LATE,
+    }
+}
+
+/// What is said of a registration.
+pub(super) const fn done(outcome: Registry) -> &'static str {
     match outcome {
         Registry::Created => "registered",
         Registry::Updated => "updated",

@@ -9,6 +9,7 @@ pub mod code_system;
 mod criteria;
 pub mod dates;
 pub mod element;
+pub mod identity_message;
 pub mod outcome;
 mod outline;
 pub mod patient;

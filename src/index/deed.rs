@@ -22,6 +22,8 @@ pub enum DeedKind {
     MergedLocally,
     /// A member gave a record another identifier (A47).
     Renamed,
+    /// A member's own `Patient.id` leads to one of its records from now on.
+    Named,
     /// A member says that two of its records are one person (A24).
     Linked,
     /// A member says that two of its records are two persons (A37).
@@ -41,10 +43,11 @@ pub enum DeedKind {
 }
 
 impl DeedKind {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Retired,
         Self::MergedLocally,
         Self::Renamed,
+        Self::Named,
         Self::Linked,
         Self::Unlinked,
         Self::TaskClaimed,
@@ -61,6 +64,7 @@ impl DeedKind {
             Self::Retired => "retired",
             Self::MergedLocally => "merged_locally",
             Self::Renamed => "renamed",
+            Self::Named => "named",
             Self::Linked => "linked",
             Self::Unlinked => "unlinked",
             Self::TaskClaimed => "task_claimed",
@@ -84,6 +88,8 @@ pub(super) struct Deed {
     pub(super) standings: Vec<StandingChange>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) renamed: Option<Rename>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) named: Option<Naming>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) moved: Vec<Move>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -161,6 +167,13 @@ pub(super) struct Rename {
     pub(super) record: u32,
     pub(super) from: LocalId,
     pub(super) to: LocalId,
+}
+
+/// What leads to a record beside its identifier.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Naming {
+    pub(super) record: u32,
+    pub(super) id: LocalId,
 }
 
 /// A record goes from one person to another, who is minted where nobody knows the id.

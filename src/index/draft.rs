@@ -67,7 +67,7 @@ impl<'a> Draft<'a> {
 
     /// Whether nothing is to be written.
     pub(super) fn is_empty(&self) -> bool {
-        let Deed { standings, renamed, moved, redirected, rule, asked, tasks, late, .. } =
+        let Deed { standings, renamed, named, moved, redirected, rule, asked, tasks, late, .. } =
             &self.deed;
         let lists = [
             standings.is_empty(),
@@ -78,6 +78,7 @@ impl<'a> Draft<'a> {
         ];
         lists.iter().all(|empty| *empty)
             && renamed.is_none()
+            && named.is_none()
             && rule.is_none()
             && late.is_none()
             && self.deed.lifted.is_empty()

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use tokio::sync::oneshot;
 
 use crate::{
-    domain::{EnterpriseId, RecordKey},
+    domain::{EnterpriseId, LocalId, RecordKey},
     matching::{MatchGrade, PersonVerdict},
 };
 
@@ -16,7 +16,7 @@ use super::{
     Index, IndexError,
     decide::{event_micros, whole_micros},
     decision::Content,
-    deed::{DeedKind, Rename, Standing},
+    deed::{DeedKind, Naming, Rename, Standing},
     draft::{DeedEntry, Draft},
     linker::{Job, Linker},
     registry::Registry,
@@ -45,6 +45,13 @@ pub enum LocalEvent {
         old: RecordKey,
         /// The identifier from now on.
         new: RecordKey,
+    },
+    /// The member's own `Patient.id` means this record from now on.
+    Name {
+        /// Which.
+        record: RecordKey,
+        /// The id, in a namespace of its own.
+        id: LocalId,
     },
     /// Two records, both still used, are one person.
     Link {
@@ -124,6 +131,9 @@ pub enum LocalRefusal {
     /// Somebody is registered under the new identifier.
     #[error("a patient is registered under the new identifier; merge the two instead")]
     IdentifierInUse,
+    /// The record has another id already.
+    #[error("the record goes by another Patient id of this member; merge the two instead")]
+    NamedOtherwise,
     /// The index failed.
     #[error(transparent)]
     Index(#[from] IndexError),
@@ -202,6 +212,7 @@ impl<'a> Local<'a> {
             LocalEvent::Retire { record } => self.retire(record),
             LocalEvent::Merge { subsumed, survivor } => self.merge(subsumed, survivor),
             LocalEvent::ChangeIdentifier { old, new } => self.change_identifier(old, new),
+            LocalEvent::Name { record, id } => self.name(record, id),
             LocalEvent::Link { records } => self.link(records),
             LocalEvent::Unlink { records } => self.unlink(records),
         }
@@ -332,6 +343,31 @@ impl<'a> Local<'a> {
         }
         let (from, to) = (old.local_id.clone(), new.local_id.clone());
         self.draft.deed.renamed = Some(Rename { record: no, from, to });
+        Ok(self.decided(kind, no, Following::Done))
+    }
+
+    /// An id means one record, and a record has one id: that of a record that is no more may be given
+    /// to another.
+    fn name(&mut self, record: &RecordKey, id: &LocalId) -> Result<Decided, LocalRefusal> {
+        let kind = DeedKind::Named;
+        let registry = self.registry();
+        let no = registry.find(record).ok_or(LocalRefusal::UnknownRecord)?;
+        let name = RecordKey { member: record.member.clone(), local_id: id.clone() };
+        match registry.gave_up(&name) {
+            Some((known, _)) if known == no => {
+                return Ok(self.decided(kind, no, Following::Unchanged));
+            }
+            Some((known, _)) if registry.standing(known) != Standing::Retired => {
+                return Err(LocalRefusal::IdentifierInUse);
+            }
+            _ => {}
+        }
+        let mut others = registry.other_names(no);
+        if others.any(|other| other.local_id.system() == id.system()) {
+            return Err(LocalRefusal::NamedOtherwise);
+        }
+        self.draft.deed.named = Some(Naming { record: no, id: id.clone() });
+        self.draft.noted.push(no);
         Ok(self.decided(kind, no, Following::Done))
     }
 

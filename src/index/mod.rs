@@ -53,7 +53,7 @@ pub use golden::{GoldenView, Location, Origin};
 pub use lifecycle::{Followed, Following, LocalEvent, LocalRefusal, LocalWord};
 pub use limits::IndexLimits;
 pub use policy::PersonPolicy;
-pub use query::PersonMatch;
+pub use query::{KnownRecord, PersonMatch, RecordStanding};
 pub use registration::{Outcome, Registered, Registration};
 pub use review::{ReviewPage, ReviewQuery, ReviewTask, TaskKind, TaskState};
 pub use search::{Criterion, IdentifierToken, Part, TextMatch, TextPart, TooBroad};

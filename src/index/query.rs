@@ -5,7 +5,7 @@ use crate::{
     matching::{MatchGrade, PersonVerdict},
 };
 
-use super::{Index, judge::judge, pending::View};
+use super::{Index, deed::Standing, judge::judge, pending::View};
 
 /// A person who may be the one asked for. Show nothing of it without a permit.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +16,30 @@ pub struct PersonMatch {
     pub best_record: Option<RecordKey>,
     /// How sure it is, and why.
     pub verdict: PersonVerdict,
+}
+
+/// A source record as its member finds it here.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KnownRecord {
+    /// The record, by its identifier today.
+    pub record: RecordKey,
+    /// Its version: 1 when created, one more with each change.
+    pub version: u32,
+    /// What became of it.
+    pub standing: RecordStanding,
+    /// What leads to it beside its identifier.
+    pub other_names: Vec<RecordKey>,
+}
+
+/// What became of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordStanding {
+    /// It is told of.
+    Active,
+    /// Its member ended it.
+    Ended,
+    /// Its member merged it into another.
+    MergedAway,
 }
 
 impl Index {
@@ -62,6 +86,24 @@ impl Index {
         let record_no = state.registry.resolve(identifier)?;
         let person = state.registry.person(state.registry.person_of(record_no))?;
         Some((state.registry.key(record_no), person))
+    }
+
+    /// The record that a member calls so, called so before, or names by another id, whatever became
+    /// of it; a merge is not followed.
+    pub fn known_record(&self, name: &RecordKey) -> Option<KnownRecord> {
+        let state = self.shared.read();
+        let registry = &state.registry;
+        let record_no = registry.told_late_of(name)?;
+        Some(KnownRecord {
+            record: registry.key(record_no),
+            version: registry.record(record_no).version,
+            standing: match registry.standing(record_no) {
+                Standing::Active => RecordStanding::Active,
+                Standing::Retired => RecordStanding::Ended,
+                Standing::Subsumed { .. } => RecordStanding::MergedAway,
+            },
+            other_names: registry.other_names(record_no).cloned().collect(),
+        })
     }
 
     /// How many source records there are.

@@ -301,6 +301,12 @@ impl Registry {
         self.given_up.get(key).copied()
     }
 
+    /// What leads to a record beside its identifier today: identifiers that it had, and other names.
+    pub(super) fn other_names(&self, record_no: u32) -> impl Iterator<Item = &RecordKey> {
+        let former = self.former_keys.get(&record_no).into_iter().flatten();
+        former.filter(move |name| self.gave_up(name).is_some_and(|(no, _)| no == record_no))
+    }
+
     /// The record that something told late under this identifier is about.
     pub(super) fn told_late_of(&self, key: &RecordKey) -> Option<u32> {
         self.find(key).or_else(|| self.gave_up(key).map(|(record_no, _)| record_no))

@@ -301,6 +301,12 @@ fn deed_text(row: &JournalRow, deed: &Deed, registry: &Registry) -> String {
             ),
             None => String::new(),
         },
+        "named" => match &deed.named {
+            Some(naming) => {
+                format!("Its member calls the patient of record {record} {}.", naming.id.value())
+            }
+            None => String::new(),
+        },
         "linked" | "unlinked" => {
             let mut told = deed.rule.iter().flat_map(|rule| rule.sides.iter().flatten().copied());
             let what = if row.kind == "linked" { "one person" } else { "two persons" };

@@ -67,7 +67,7 @@ fn of_local(refusal: &LocalRefusal) -> Fault {
         LocalRefusal::OtherAuthority => {
             unknown("the identifiers are of two assigning authorities", mrg)
         }
-        LocalRefusal::IdentifierInUse => {
+        LocalRefusal::IdentifierInUse | LocalRefusal::NamedOtherwise => {
             duplicate("a patient is registered under the new identifier; merge the two", pid)
         }
         LocalRefusal::Index(_) => unknown("the identifier was merged into another", pid),

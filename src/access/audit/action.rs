@@ -65,6 +65,10 @@ pub enum Interaction {
     FeedRemoval,
     /// An HL7 v2 message (IHE ITI-8, ITI-30).
     FeedMessage,
+    /// One Patient of a FHIR message (IHE PMIR ITI-93), created, changed or merged.
+    FeedEntry,
+    /// One Patient of a FHIR message (IHE PMIR ITI-93), deleted.
+    FeedEntryRemoval,
     /// `PUT Consent/{id}`.
     ConsentWrite,
     /// `Consent?…` (IHE ITI-108).
@@ -104,10 +108,11 @@ impl Interaction {
             Self::PatientRead | Self::ResourceRead => Pattern::Read,
             Self::Feed
             | Self::FeedMessage
+            | Self::FeedEntry
             | Self::ConsentWrite
             | Self::ReviewWrite
             | Self::Administration => Pattern::Write,
-            Self::FeedRemoval => Pattern::Delete,
+            Self::FeedRemoval | Self::FeedEntryRemoval => Pattern::Delete,
         }
     }
 
@@ -127,10 +132,11 @@ impl Interaction {
             Self::PatientRead | Self::ResourceRead => "read",
             Self::Feed
             | Self::FeedMessage
+            | Self::FeedEntry
             | Self::ConsentWrite
             | Self::ReviewWrite
             | Self::Administration => "update",
-            Self::FeedRemoval => "delete",
+            Self::FeedRemoval | Self::FeedEntryRemoval => "delete",
         }
     }
 
@@ -142,6 +148,7 @@ impl Interaction {
             Self::CrossReference => Some("ITI-83"),
             Self::Feed | Self::FeedRemoval => Some("ITI-104"),
             Self::FeedMessage => Some("ITI-30"),
+            Self::FeedEntry | Self::FeedEntryRemoval => Some("ITI-93"),
             Self::ConsentSearch => Some("ITI-108"),
             Self::AuditSearch => Some("ITI-81"),
             Self::LocateRecords

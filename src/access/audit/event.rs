@@ -199,6 +199,7 @@ const fn is_authentication(refusal: &Refusal) -> bool {
         | Refusal::AnotherMember
         | Refusal::MemberMayNotFeed
         | Refusal::ForeignIdentifierSystem
+        | Refusal::ForeignPatientId
         | Refusal::NotPermitted(_) => false,
     }
 }

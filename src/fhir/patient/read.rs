@@ -20,6 +20,8 @@ pub struct PatientReading {
     pub local_ids: Vec<LocalId>,
     /// `Patient.link` of type `replaced-by`, as an identifier.
     pub replaced_by: Option<LocalId>,
+    /// The same as a literal reference, such as `Patient/7`.
+    pub replaced_by_reference: Option<String>,
     /// Elements that break FHIR's rules. A feed refuses them; an answer is read without them.
     pub faults: Vec<Fault>,
 }
@@ -61,16 +63,14 @@ pub fn read_patient(resource: &Resource) -> Result<PatientReading, InvalidResour
         identity_unknown: false,
     };
     let local_ids = local_ids(&patient.identifier, &mut faults);
-    let replaced_by = patient
-        .link
-        .iter()
-        .find(|link| link.kind == "replaced-by")
-        .and_then(|link| link.other.identifier.as_ref()?.local_id()?.ok());
+    let replacing = patient.link.iter().find(|link| link.kind == "replaced-by");
+    let replaced_by = replacing.and_then(|link| link.other.identifier.as_ref()?.local_id()?.ok());
     Ok(PatientReading {
         demographics,
         active: patient.active.unwrap_or(true),
         local_ids,
         replaced_by,
+        replaced_by_reference: replacing.and_then(|link| link.other.reference.clone()),
         faults,
     })
 }
@@ -277,6 +277,7 @@ struct PatientLink {
 
 #[derive(Deserialize)]
 struct LinkedPatient {
+    reference: Option<String>,
     identifier: Option<FhirIdentifier>,
 }
 

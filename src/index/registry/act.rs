@@ -10,7 +10,7 @@ use crate::{
 };
 
 use super::{
-    super::deed::{Deed, Move, Redirect, Rename, Standing, StandingChange},
+    super::deed::{Deed, Move, Naming, Redirect, Rename, Standing, StandingChange},
     Misfit, NOBODY, Registry,
 };
 
@@ -41,6 +41,9 @@ impl Registry {
             // Where no time was told, what the disk knows: nothing from before may bring it back.
             let until = if event_micros == i64::MIN { micros(recorded) } else { event_micros };
             self.rename(rename, event_micros, until)?;
+        }
+        if let Some(naming) = &deed.named {
+            self.name(naming)?;
         }
         deed.moved.iter().try_for_each(|moved| self.move_record(seq, moved))?;
         self.redirect(&deed.redirected)?;
@@ -109,6 +112,22 @@ impl Registry {
         self.given_up.remove(&to);
         self.given_up.insert(from.clone(), (no, until));
         self.former_keys.entry(no).or_default().push(from);
+        Ok(())
+    }
+
+    /// Lets another name lead to a record, as a former identifier does.
+    fn name(&mut self, naming: &Naming) -> Result<(), Misfit> {
+        let no = naming.record;
+        if no >= self.next_record_no() {
+            return Err(Misfit);
+        }
+        let name = RecordKey { member: self.key(no).member, local_id: naming.id.clone() };
+        if self.find(&name).is_some() {
+            return Err(Misfit);
+        }
+        // It had no identifier before this one, so nothing told under it can be late.
+        self.given_up.insert(name.clone(), (no, i64::MIN));
+        self.former_keys.entry(no).or_default().push(name);
         Ok(())
     }
 

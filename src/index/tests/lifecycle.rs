@@ -257,6 +257,35 @@ async fn a_renamed_record_is_the_same_record() {
 }
 
 #[tokio::test]
+async fn a_members_own_id_leads_to_one_record() {
+    let id = |value: &str| LocalId::parse("urn:tessera:patient:north", value).expect("an id");
+    let name =
+        |record: &str, value: &str| word(LocalEvent::Name { record: key(record), id: id(value) });
+    let known = |world: &World, value: &str| {
+        let name = RecordKey { member: key("north/1").member, local_id: id(value) };
+        world.index.known_record(&name).map(|known| (known.record, known.standing))
+    };
+    let world = World::new().await;
+    world.register("north/1", &imogen()).await;
+    world.register("north/2", &bertha()).await;
+    world.refuses(name("north/9", "a"), LocalRefusal::UnknownRecord).await;
+    assert_eq!(world.follow(name("north/1", "a")).await.outcome, Following::Done);
+    world.again(name("north/1", "a")).await;
+    world.refuses(name("north/1", "b"), LocalRefusal::NamedOtherwise).await;
+    world.refuses(name("north/2", "a"), LocalRefusal::IdentifierInUse).await;
+    world.follow(rename("north/1", "north/3")).await;
+    let world = world.check_rebuild().await;
+    assert_eq!(known(&world, "a"), Some((key("north/3"), RecordStanding::Active)));
+
+    world.follow(retire("north/3")).await;
+    assert_eq!(known(&world, "a"), Some((key("north/3"), RecordStanding::Ended)));
+    world.follow(name("north/2", "a")).await;
+    let world = world.check_rebuild().await;
+    assert_eq!(known(&world, "a"), Some((key("north/2"), RecordStanding::Active)));
+    assert_eq!(known(&world, "b"), None);
+}
+
+#[tokio::test]
 async fn an_identifier_that_was_given_up_may_be_somebody_elses() {
     let world = World::new().await;
     let told = at(8, telling("north/1", &imogen()));
