@@ -20,7 +20,7 @@ pub type EntryOutcome = Result<&'static str, ExchangeError>;
 
 /// An entry that was found well formed, with nothing done about it yet.
 enum Ready {
-    Put(ReadById),
+    Put(Box<ReadById>),
     Delete(LogicalId),
 }
 
@@ -95,7 +95,7 @@ fn read(
         told: told(message_id, change),
         if_version: None,
     };
-    Ok(Ready::Put(ReadById::of(permit, fed)?))
+    Ok(Ready::Put(Box::new(ReadById::of(permit, fed)?)))
 }
 
 fn told(message_id: &str, change: &IdentityChange) -> Told {
@@ -119,7 +119,7 @@ async fn one(
     };
     let audit = call.open(exchange, interaction, About::default()).await?;
     let outcome = match ready {
-        Ready::Put(read) => put(exchange, &call, permit, read).await,
+        Ready::Put(read) => put(exchange, &call, permit, *read).await,
         Ready::Delete(id) => {
             let told = told(message_id, change);
             delete(exchange, &call, permit, &id, told).await

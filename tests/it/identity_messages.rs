@@ -8,6 +8,9 @@ use crate::{
     world::{Client, World, record_numbers},
 };
 
+/// What makes something bad of something good.
+type Change = fn(&mut Value);
+
 async fn world() -> World {
     World::of(vec![anne(), lake()]).await
 }
@@ -165,13 +168,12 @@ async fn a_bad_entry_refuses_the_message_and_nothing_is_done() {
     let world = world().await;
     let anne = world.feeder("anne");
     let good = [post(&told("1", &ruth())), post(&told("2", &max()))];
-    let bad = |change: fn(&mut Value)| {
+    let bad = |change: Change| {
         let mut third = put(&told("3", &anybody(3)));
         change(&mut third);
         message("m1", &[good[0].clone(), good[1].clone(), third, put(&told("4", &anybody(4)))])
     };
     let at = |rest: &str| format!("Bundle.entry[1].resource.entry[2]{rest}");
-    type Change = fn(&mut Value);
     let checks: [(Change, u16, &str, String); 9] = [
         (
             |e| e["resource"]["birthDate"] = json!("1958-02-30"),
@@ -267,7 +269,6 @@ async fn what_is_no_such_message_is_refused() {
     let world = world().await;
     let anne = world.feeder("anne");
     let whole = message("m1", &[post(&told("1", &ruth()))]);
-    type Change = fn(&mut Value);
     let checks: [(Change, &str, &str); 5] = [
         (|told| told["type"] = json!("transaction"), "value", "Bundle.type"),
         (
