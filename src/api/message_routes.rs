@@ -56,7 +56,7 @@ fn response(base_url: &str, id: &str, now: &str, outcomes: &[EntryOutcome]) -> V
     let issues = outcomes.iter().enumerate().flat_map(|(number, outcome)| match outcome {
         Ok(done) => {
             let information = IssueSeverity::Information;
-            let issue = Issue::new(information, IssueType::Informational, *done);
+            let issue = Issue::new(information, IssueType::Informational, done.words());
             vec![issue.at(place_of_change(number))]
         }
         Err(error) => issues_of_entry(number, error),

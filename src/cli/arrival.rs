@@ -8,12 +8,10 @@ use std::{
 
 use anyhow::Context as _;
 
+use super::person_row::{Row, read_row};
 use crate::{
     app::SystemClock,
-    domain::{
-        Address, Demographics, Identifier, IdentifierKind, IdentifierUse, LocalId, MemberCode,
-        Name, PartialDate, RecordKey, Sex,
-    },
+    domain::{LocalId, MemberCode, RecordKey},
     index::{Index, IndexLimits, Registration},
     matching::Model,
     storage::{Database, StorageSettings},
@@ -23,8 +21,6 @@ use crate::{
 const BATCH_RECORDS: usize = 1_000;
 /// The namespace of the records' numbers.
 const SYSTEM: &str = "urn:tessera:line";
-
-type Row = HashMap<String, String>;
 
 /// Registers the records in the order of the files; for each record the number of its person's first
 /// record. The files were read before, so they are well formed.
@@ -70,7 +66,8 @@ async fn register_file(
             keys.push(record.clone());
             batch.push(Registration {
                 record,
-                demographics: demographics(&row),
+                // A slip is no reason to leave somebody out; the rest of the row counts.
+                demographics: read_row(&row, None).demographics,
                 event_time: None,
                 source_message: None,
                 fed_by: "link".to_owned(),
@@ -84,51 +81,6 @@ async fn register_file(
         if ends {
             return Ok(());
         }
-    }
-}
-
-/// What a row tells, as a feed would.
-fn demographics(row: &Row) -> Demographics {
-    let told = |column: &str| row.get(column).map(|value| value.trim()).unwrap_or_default();
-    let list = |column: &str| match told(column) {
-        "" => Vec::new(),
-        value => vec![value.to_owned()],
-    };
-    let identifier = |kind, column: &str| Identifier {
-        kind,
-        system: String::new(),
-        value: told(column).to_owned(),
-        identifier_use: IdentifierUse::Current,
-    };
-    let mut identifiers = vec![
-        identifier(IdentifierKind::SocialSecurity, "ssn"),
-        identifier(IdentifierKind::MedicalRecord, "mrn"),
-    ];
-    identifiers.retain(|identifier| !identifier.value.is_empty());
-    Demographics {
-        names: vec![Name {
-            family: told("family").to_owned(),
-            given: [list("given"), list("middle")].concat(),
-            suffixes: list("suffix"),
-            ..Name::default()
-        }],
-        birth_date: PartialDate::parse(told("birth_date")).ok(),
-        sex: match told("sex").bytes().next() {
-            Some(b'M' | b'm') => Some(Sex::Male),
-            Some(b'F' | b'f') => Some(Sex::Female),
-            _ => None,
-        },
-        addresses: vec![Address {
-            lines: list("address_line"),
-            city: told("city").to_owned(),
-            state: told("state").to_owned(),
-            postal_code: told("postal_code").to_owned(),
-            ..Address::default()
-        }],
-        phones: list("phone"),
-        emails: list("email"),
-        identifiers,
-        ..Demographics::default()
     }
 }
 
@@ -206,7 +158,7 @@ mod tests {
             record_number: "H1",
             ..Default::default()
         };
-        let told = NormalizedRecord::from_demographics(&demographics(&row));
+        let told = NormalizedRecord::from_demographics(&read_row(&row, None).demographics);
         assert_eq!(told, NormalizedRecord::from_flat(&flat));
     }
 }

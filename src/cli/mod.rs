@@ -15,6 +15,7 @@ mod linkage_report;
 pub mod member;
 mod member_health;
 mod model_file;
+mod person_row;
 pub mod serve;
 pub mod simulate;
 pub mod synth;

@@ -101,7 +101,7 @@ pub use snapshots::{Selection, Snapshot, SnapshotSettings, Snapshots};
 pub use stream_record::{Streamed, Stretch, stream_record};
 pub use summarize_record::summarize_record;
 pub use take_identity_message::{EntryOutcome, take_identity_message};
-pub use take_message::{Taken, take_message};
+pub use take_message::{Done, MessageDesk, Taken, take_message};
 pub use undo_decision::undo_decision;
 pub use warm_record::{ArrivalSettings, Arrivals, warm_arrivals};
 pub use watch_members::watch_members;

@@ -6,7 +6,7 @@ use super::{
     local_word::word,
     messages_seen::Fingerprint,
     patient_by_id::{ReadById, record_named},
-    take_message::{TAKEN_BEFORE, done, followed_as, nothing},
+    take_message::{Done, nothing},
 };
 use crate::{
     access::{FeedPermit, Interaction},
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// What became of each entry of a message: what was done, durably, or why it was not.
-pub type EntryOutcome = Result<&'static str, ExchangeError>;
+pub type EntryOutcome = Result<Done, ExchangeError>;
 
 /// An entry that was found well formed, with nothing done about it yet.
 enum Ready {
@@ -48,7 +48,7 @@ pub async fn take_identity_message(
     if exchange.messages.known_again(permit.fed_by(), &fingerprint) {
         let audit = call.open(exchange, Interaction::FeedEntry, About::default()).await?;
         settle(audit, Ok((nothing(&permit), ()))).await?.into_inner();
-        return Ok(std::iter::repeat_with(|| Ok(TAKEN_BEFORE)).take(entries).collect());
+        return Ok(std::iter::repeat_with(|| Ok(Done::TakenBefore)).take(entries).collect());
     }
     let mut outcomes = Vec::with_capacity(entries);
     for (change, ready) in message.changes.iter().zip(ready) {
@@ -133,11 +133,11 @@ async fn put(
     call: &Call,
     permit: &FeedPermit,
     read: ReadById,
-) -> Outcome<&'static str> {
+) -> Outcome<Done> {
     let (closing, put) = read.carry_out(exchange, permit, call).await?;
     let done = match put {
-        PutById::Registered(registered) => done(registered.outcome),
-        PutById::Merged(followed) => followed_as(followed.outcome, "merged"),
+        PutById::Registered(registered) => Done::of_registration(registered.outcome),
+        PutById::Merged(followed) => Done::of_word(followed.outcome, Done::Merged),
     };
     Ok((closing, done))
 }
@@ -148,16 +148,16 @@ async fn delete(
     permit: &FeedPermit,
     id: &LogicalId,
     told: Told,
-) -> Outcome<&'static str> {
+) -> Outcome<Done> {
     let record = match record_named(exchange, permit, permit.member(), id) {
         Ok(record) => record,
         // Deleting what is not there is deleting all the same (FHIR R4 §3.1.0.7.1).
         Err(ExchangeError::Local(LocalRefusal::UnknownRecord)) => {
-            return Ok((nothing(permit), "nothing new"));
+            return Ok((nothing(permit), Done::NothingNew));
         }
         Err(error) => return Err(error),
     };
     let (closing, followed) =
         word(exchange, call, permit, LocalEvent::Retire { record }, told).await?;
-    Ok((closing, followed_as(followed.outcome, "deleted")))
+    Ok((closing, Done::of_word(followed.outcome, Done::Deleted)))
 }

@@ -206,7 +206,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         let (effect, (acknowledgement, goes_on)) = match taken {
             Ok(released) => {
                 let taken = released.into_inner();
-                (taken.effect.name(), (Acknowledgement::accept(taken.done), true))
+                (taken.effect.name(), (Acknowledgement::accept(taken.done.words()), true))
             }
             Err(error) => ("not taken", answer::of_error(&error)),
         };

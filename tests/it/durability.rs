@@ -14,6 +14,7 @@ use crate::{
     answers::{Answer, Event},
     people::{anne, anybody, number_of, patient, ruth},
     process::{Process, apply_members},
+    wire::{TlsWire, anne_by_messages, message, ruths_pid, takes_messages},
     world::{Engine, Stage, World, engine, eventually},
 };
 
@@ -115,6 +116,23 @@ async fn a_query_that_a_kill_cut_off_is_on_record_as_interrupted() {
     assert_eq!(last.outcome(), "12", "{last:?}");
     assert_eq!(last.person, Some(person), "{last:?}");
     reader.close().await;
+    gateway.kill();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_was_acknowledged_outlives_a_kill() {
+    let stage = Stage::set(vec![anne_by_messages()], takes_messages);
+    assert!(apply_members(&stage).status.success());
+    let told = message("A28", "1", "20260105120000+0000", &[&ruths_pid("R1")]);
+    let gateway = Process::serve(&stage);
+    let mut wire = TlsWire::of_process(&stage, &gateway, "anne").await;
+    wire.send(&told).await.accepts("registered");
+    gateway.kill();
+    assert!(wire.is_closed().await);
+    let gateway = Process::serve(&stage);
+    let mut wire = TlsWire::of_process(&stage, &gateway, "anne").await;
+    wire.send(&told).await.accepts("nothing new");
+    stage.client("ed", &gateway.base).person(&ruth()).await;
     gateway.kill();
 }
 

@@ -29,6 +29,7 @@ mod hanging_up;
 mod health;
 mod identifiers;
 mod identity_messages;
+mod imports;
 mod jobs;
 mod lifecycle;
 mod matching;

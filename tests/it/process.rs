@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead as _, BufReader},
+    net::SocketAddr,
     process::{Child, Command, ExitStatus, Output, Stdio},
     thread::JoinHandle,
 };
@@ -37,6 +38,8 @@ pub(crate) struct Process {
     log: Option<JoinHandle<String>>,
     /// The FHIR base.
     pub(crate) base: String,
+    /// Where HL7 v2 messages are taken, if they are.
+    pub(crate) mllp: Option<SocketAddr>,
     /// Where health and metrics are.
     pub(crate) health: String,
 }
@@ -58,6 +61,7 @@ impl Process {
         let log = std::thread::spawn(move || lines.map_while(Result::ok).collect());
         Self {
             base: format!("https://{}/fhir", address("fhir")),
+            mllp: listening["mllp"].as_str().map(|text| text.parse().expect("an address")),
             health: format!("http://{}", address("health")),
             child,
             log: Some(log),

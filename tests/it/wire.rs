@@ -21,6 +21,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::{
     people::anne,
+    process::Process,
     world::{PATIENCE, Site, Stage, World, record_numbers},
 };
 
@@ -152,6 +153,15 @@ impl TlsWire {
     pub(crate) async fn of(world: &World, member: &str) -> Self {
         let code = MemberCode::parse(member).expect("a code");
         Self::connect(world, &world.stage.pki.member(&code).read().expect("minted")).await
+    }
+
+    /// A member's connection to a gateway that runs as a process.
+    pub(crate) async fn of_process(stage: &Stage, gateway: &Process, member: &str) -> Self {
+        let code = MemberCode::parse(member).expect("a code");
+        let credentials = stage.pki.member(&code).read().expect("minted");
+        let address = gateway.mllp.expect("it listens");
+        let wire = Self::try_connect(stage, &credentials, address, MemberTls::Tls13);
+        wire.await.expect("let in")
     }
 
     /// A client's connection that is no member.

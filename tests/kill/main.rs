@@ -1,8 +1,9 @@
 //! A gateway that is killed again and again while it is fed loses nothing that it acknowledged,
 //! and tears nobody.
 //!
-//! A real `tessera serve` process, over mutual TLS, on the same database throughout; once on
-//! SQLite and once on PostgreSQL.
+//! A real `tessera serve` process, fed by FHIR and by HL7 v2 messages over mutual TLS, on the same
+//! database throughout; once on SQLite and once on PostgreSQL. What a sender of messages got no
+//! answer to, it sends again to the next process.
 
 #[expect(dead_code, reason = "shared with the journeys")]
 #[path = "../it/answers.rs"]
@@ -15,6 +16,9 @@ mod people;
 mod process;
 #[path = "../../src/storage/test_server.rs"]
 mod test_server;
+#[expect(dead_code, reason = "shared with the journeys")]
+#[path = "../it/wire.rs"]
+mod wire;
 #[expect(dead_code, reason = "shared with the journeys")]
 #[path = "../it/world.rs"]
 mod world;
@@ -34,11 +38,12 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tessera::storage::Reader;
 
-use people::{anne, number_of, patient};
+use people::{number_of, patient};
 use process::{Process, apply_members, serve};
+use wire::{TlsWire, anne_by_messages, framed, message, takes_messages};
 use world::{Client, Engine, Stage, eventually, feed_path};
 
-/// Tasks that feed at once.
+/// Tasks that feed at once: every other one by messages.
 const FEEDERS: usize = 4;
 /// More patients than any round gets to before it is killed.
 const ROUND_PATIENTS: usize = 200;
@@ -54,12 +59,14 @@ async fn kills_on_postgresql_lose_nothing() {
 }
 
 async fn rounds(engine: Engine, rounds: usize) {
-    let stage = Stage::set_on(engine, vec![anne()], |settings| {
+    let stage = Stage::set_on(engine, vec![anne_by_messages()], |settings| {
+        takes_messages(settings);
         settings["index"]["snapshot"] = "index.snapshot".into();
     });
     assert!(apply_members(&stage).status.success());
     let mut random = fastrand::Rng::new();
     let mut acknowledged = BTreeSet::new();
+    let mut fed = Fed::default();
     for round in 0..rounds {
         if round % 5 == 4 {
             // Anywhere between its first instruction and its first request.
@@ -72,9 +79,10 @@ async fn rounds(engine: Engine, rounds: usize) {
         let gateway = Process::serve(&stage);
         // Whoever serves has the database for itself: what the killed one sent is settled.
         check(&stage, &acknowledged, round).await;
-        let feeder = stage.feeder("anne", &gateway.base);
+        acknowledged.extend(send_again(&stage, &gateway, &fed).await);
         let (first, enough) = (round * ROUND_PATIENTS, random.usize(1..24));
-        acknowledged.extend(feed_until_killed(gateway, &feeder, first, enough).await);
+        fed = feed_until_killed(&stage, gateway, first, enough).await;
+        acknowledged.extend(&fed.acknowledged);
     }
     let gateway = Process::serve(&stage);
     check(&stage, &acknowledged, rounds).await;
@@ -122,40 +130,107 @@ fn numbered(number: usize) -> Value {
     patient("anne", &format!("n{number}"), &told)
 }
 
-/// Feeds patients from `first` on from several tasks, kills the gateway once `enough` of them were
-/// acknowledged, and gives all that were, also between that moment and the kill.
-async fn feed_until_killed(
-    gateway: Process,
-    anne: &Client,
-    first: usize,
-    enough: usize,
-) -> Vec<usize> {
+/// What became of a round's patients, by number.
+#[derive(Default)]
+struct Fed {
+    acknowledged: Vec<usize>,
+    /// Sent as messages, and not answered before the end.
+    unanswered: Vec<usize>,
+    /// The last that was acknowledged as a message.
+    last_message: Option<usize>,
+}
+
+/// Feeds patients from `first` on from several tasks and kills the gateway once `enough` of them
+/// were acknowledged; what is acknowledged between that moment and the kill counts too.
+async fn feed_until_killed(stage: &Stage, gateway: Process, first: usize, enough: usize) -> Fed {
     let count = Arc::new(AtomicUsize::new(0));
-    let feeding: Vec<_> = (0..FEEDERS)
-        .map(|task| {
-            let (anne, count) = (anne.clone(), Arc::clone(&count));
-            tokio::spawn(async move {
-                let mut acknowledged = Vec::new();
-                for number in (first + task..first + ROUND_PATIENTS).step_by(FEEDERS) {
-                    let told = numbered(number);
-                    let request = anne.with_body(Method::PUT, &feed_path(&told), &told);
-                    // The connection ends with the process.
-                    let Ok(response) = request.send().await else { break };
-                    assert_eq!(response.status().as_u16(), 201, "a new patient is created");
-                    acknowledged.push(number);
-                    count.fetch_add(1, Ordering::SeqCst);
-                }
-                acknowledged
-            })
-        })
-        .collect();
+    let mut feeding = Vec::new();
+    for task in 0..FEEDERS {
+        let numbers = (first + task..first + ROUND_PATIENTS).step_by(FEEDERS);
+        let count = Arc::clone(&count);
+        feeding.push(if task.is_multiple_of(2) {
+            let anne = stage.feeder("anne", &gateway.base);
+            tokio::spawn(async move { feed(&anne, numbers, &count).await })
+        } else {
+            let wire = TlsWire::of_process(stage, &gateway, "anne").await;
+            tokio::spawn(async move { send(wire, numbers, &count).await })
+        });
+    }
     eventually("enough was fed", || async { count.load(Ordering::SeqCst) >= enough }).await;
     gateway.kill();
-    let mut all = Vec::new();
+    let mut all = Fed::default();
     for task in feeding {
-        all.extend(task.await.expect("it fed"));
+        let fed = task.await.expect("it fed");
+        all.acknowledged.extend(fed.acknowledged);
+        all.unanswered.extend(fed.unanswered);
+        all.last_message = fed.last_message.or(all.last_message);
     }
     all
+}
+
+async fn feed(anne: &Client, numbers: impl Iterator<Item = usize>, count: &AtomicUsize) -> Fed {
+    let mut fed = Fed::default();
+    for number in numbers {
+        let told = numbered(number);
+        let request = anne.with_body(Method::PUT, &feed_path(&told), &told);
+        // The connection ends with the process.
+        let Ok(response) = request.send().await else { break };
+        assert_eq!(response.status().as_u16(), 201, "a new patient is created");
+        fed.acknowledged.push(number);
+        count.fetch_add(1, Ordering::SeqCst);
+    }
+    fed
+}
+
+async fn send(mut wire: TlsWire, numbers: impl Iterator<Item = usize>, count: &AtomicUsize) -> Fed {
+    let mut fed = Fed::default();
+    for number in numbers {
+        let sent = wire.write(&framed(as_message(number))).await;
+        let answer = if sent.is_ok() { wire.read().await } else { None };
+        let Some(answer) = answer else {
+            fed.unanswered.push(number);
+            break;
+        };
+        answer.accepts("registered");
+        fed.acknowledged.push(number);
+        fed.last_message = Some(number);
+        count.fetch_add(1, Ordering::SeqCst);
+    }
+    fed
+}
+
+/// Sends the messages again that were not answered, and one that was: the first are taken now, if
+/// they were not before, and the other changes nothing.
+async fn send_again(stage: &Stage, gateway: &Process, fed: &Fed) -> Vec<usize> {
+    let mut wire = TlsWire::of_process(stage, gateway, "anne").await;
+    for number in &fed.unanswered {
+        let answer = wire.send(as_message(*number)).await;
+        let done = ["registered", "nothing new"].contains(&answer.words());
+        assert!(answer.code() == "AA" && done, "{number}: {answer:?}");
+    }
+    if let Some(number) = fed.last_message {
+        wire.send(as_message(number)).await.accepts("nothing new");
+    }
+    fed.unanswered.clone()
+}
+
+/// The same patient as a message tells of them.
+fn as_message(number: usize) -> String {
+    let told = numbered(number);
+    let text = |pointer: &str| told.pointer(pointer).and_then(Value::as_str).expect("told");
+    let pid = format!(
+        "PID|1||{}^^^ANNE^MR||{}^{}||{}|{}|||{}^^{}^NY^{}||{}",
+        text("/identifier/0/value"),
+        text("/name/0/family"),
+        text("/name/0/given/0"),
+        text("/birthDate").replace('-', ""),
+        if text("/gender") == "female" { "F" } else { "M" },
+        text("/address/0/line/0"),
+        text("/address/0/city"),
+        text("/address/0/postalCode"),
+        text("/telecom/0/value"),
+    );
+    message("A28", &format!("n{number}"), "20260105120000+0000", &[&pid])
 }
 
 /// Looks into the database that the killed process left: all that was acknowledged is there once,
