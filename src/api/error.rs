@@ -188,28 +188,18 @@ fn of_exchange(failed: &ExchangeError) -> (StatusCode, Vec<Issue>) {
         ExchangeError::InvalidMessage(_) => {
             one(StatusCode::UNPROCESSABLE_ENTITY, IssueType::Value, &text)
         }
-        ExchangeError::InvalidEntries(wrong) => {
-            let issues = wrong.iter().flat_map(|(number, error)| issues_of_entry(*number, error));
-            (StatusCode::UNPROCESSABLE_ENTITY, issues.collect())
-        }
+        ExchangeError::InvalidEntries(wrong) => of_entries(wrong),
         ExchangeError::Interrupted { .. } => {
             one(StatusCode::SERVICE_UNAVAILABLE, IssueType::Transient, &text)
         }
         ExchangeError::TooLittle => {
             one(StatusCode::UNPROCESSABLE_ENTITY, IssueType::Required, &text)
         }
-        ExchangeError::IdentifierMismatch => (
-            StatusCode::UNPROCESSABLE_ENTITY,
-            vec![error(IssueType::Invariant, text).at("Patient.identifier")],
-        ),
-        ExchangeError::NoOwnIdentifier => (
-            StatusCode::UNPROCESSABLE_ENTITY,
-            vec![error(IssueType::Required, text).at("Patient.identifier")],
-        ),
-        ExchangeError::ForeignReference => (
-            StatusCode::UNPROCESSABLE_ENTITY,
-            vec![error(IssueType::Value, text).at("Patient.link.other")],
-        ),
+        ExchangeError::IdentifierMismatch => {
+            misfit(IssueType::Invariant, text, "Patient.identifier")
+        }
+        ExchangeError::NoOwnIdentifier => misfit(IssueType::Required, text, "Patient.identifier"),
+        ExchangeError::ForeignReference => misfit(IssueType::Value, text, "Patient.link.other"),
         ExchangeError::OtherVersion => {
             one(StatusCode::PRECONDITION_FAILED, IssueType::Conflict, &text)
         }
@@ -271,6 +261,16 @@ fn of_exchange(failed: &ExchangeError) -> (StatusCode, Vec<Issue>) {
             one(StatusCode::SERVICE_UNAVAILABLE, IssueType::Transient, &text)
         }
     }
+}
+
+/// A Patient that does not fit what is asked of it, at one place.
+fn misfit(code: IssueType, text: String, place: &str) -> (StatusCode, Vec<Issue>) {
+    (StatusCode::UNPROCESSABLE_ENTITY, vec![error(code, text).at(place)])
+}
+
+fn of_entries(wrong: &[(usize, ExchangeError)]) -> (StatusCode, Vec<Issue>) {
+    let issues = wrong.iter().flat_map(|(number, error)| issues_of_entry(*number, error));
+    (StatusCode::UNPROCESSABLE_ENTITY, issues.collect())
 }
 
 /// Why an entry of a message was not taken, each issue at its place in the message.

@@ -89,18 +89,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         web::scope("/fhir")
             .wrap(from_fn(xml::translated))
             .route("/metadata", web::get().to(metadata))
-            .service(
-                web::resource("/$process-message")
-                    .route(web::post().to(message_routes::process_message))
-                    .default_service(web::to(method_not_allowed)),
-            )
-            .service(
-                web::resource("/Patient")
-                    .route(web::get().to(patient_search_routes::get_patients))
-                    .route(web::put().to(feed_routes::put_patient))
-                    .route(web::delete().to(feed_routes::delete_patient))
-                    .default_service(web::to(method_not_allowed)),
-            )
+            .configure(feeds)
             .service(
                 web::resource("/Patient/_search")
                     .route(web::post().to(patient_search_routes::post_search))
@@ -188,6 +177,23 @@ pub fn routes(config: &mut web::ServiceConfig) {
     );
     config.configure(member_routes::routes);
     config.default_service(web::to(no_such_interaction));
+}
+
+/// What members feed by; patients are searched at the same path.
+fn feeds(config: &mut web::ServiceConfig) {
+    config
+        .service(
+            web::resource("/$process-message")
+                .route(web::post().to(message_routes::process_message))
+                .default_service(web::to(method_not_allowed)),
+        )
+        .service(
+            web::resource("/Patient")
+                .route(web::get().to(patient_search_routes::get_patients))
+                .route(web::put().to(feed_routes::put_patient))
+                .route(web::delete().to(feed_routes::delete_patient))
+                .default_service(web::to(method_not_allowed)),
+        );
 }
 
 /// An operation that changes nothing: by GET with parameters, or by POST.
