@@ -1,20 +1,20 @@
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize, Serializer};
-use thiserror::Error;
 use time::UtcOffset;
 use url::Url;
 
 use super::{
-    Authorization, Quirk,
+    Authorization, Discovery, InvalidMember, MemberLimits, MemberStatus, Quirk,
     authority::{self, AssigningAuthority},
+    invalid_member::within,
 };
 use crate::domain::MemberCode;
 
 /// The longest name or identifier of a member, in bytes: enough for any legal name, short enough to show.
-const TEXT_BYTES_MAX: usize = 256;
+pub(super) const TEXT_BYTES_MAX: usize = 256;
 /// Identifier systems of one member: a network of hospitals has a few dozen.
-const IDENTIFIER_SYSTEMS_MAX: usize = 64;
+pub(super) const IDENTIFIER_SYSTEMS_MAX: usize = 64;
 /// FHIR R4 has 148 resource types.
 const TYPES_MAX: usize = 148;
 
@@ -353,14 +353,6 @@ fn bounded(key: &'static str, value: &str) -> Result<(), InvalidMember> {
     Ok(())
 }
 
-fn within(key: &'static str, value: u64, min: u64, max: u64) -> Result<(), InvalidMember> {
-    if (min..=max).contains(&value) {
-        Ok(())
-    } else {
-        Err(InvalidMember::OutOfBounds { key, min, max })
-    }
-}
-
 fn identifier_systems(mut systems: Vec<String>) -> Result<Vec<String>, InvalidMember> {
     if systems.is_empty() || systems.len() > IDENTIFIER_SYSTEMS_MAX {
         return Err(InvalidMember::IdentifierSystems);
@@ -391,60 +383,6 @@ fn as_text<S: Serializer>(url: &Url, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(url.as_str())
 }
 
-/// Where a member stands between coming and going.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum MemberStatus {
-    /// Known and may feed; not yet asked.
-    #[default]
-    Onboarding,
-    /// May feed; asked by operators' checks, never for a clinician.
-    Testing,
-    /// May feed and is asked.
-    Active,
-    /// On its way out: still asked, feeds no more.
-    Draining,
-    /// Neither feeds nor is asked.
-    Suspended,
-}
-
-impl MemberStatus {
-    /// Whether a feed from it is taken.
-    pub const fn may_feed(self) -> bool {
-        matches!(self, Self::Onboarding | Self::Testing | Self::Active)
-    }
-
-    /// Whether a clinician's query goes to it.
-    pub const fn is_asked(self) -> bool {
-        matches!(self, Self::Active | Self::Draining)
-    }
-}
-
-impl fmt::Display for MemberStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Onboarding => "onboarding",
-            Self::Testing => "testing",
-            Self::Active => "active",
-            Self::Draining => "draining",
-            Self::Suspended => "suspended",
-        })
-    }
-}
-
-/// How the gateway comes to know a patient's local identifier at a member.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Discovery {
-    /// The member feeds its patients.
-    #[default]
-    Feed,
-    /// `Patient/$match` is asked there.
-    Match,
-    /// `Patient?…` is asked there.
-    Search,
-}
-
 /// The oldest TLS version spoken with a member; both with AEAD suites only (BCP 195).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum TlsVersion {
@@ -455,114 +393,4 @@ pub enum TlsVersion {
     #[default]
     #[serde(rename = "1.3")]
     Tls13,
-}
-
-/// Bounds on what one member's answer to one query may cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct MemberLimits {
-    /// Requests in flight at the member over all queries (its bulkhead): 1 to 256.
-    pub requests_max: u16,
-    /// Pages followed in one search: 1 to 1,000.
-    pub pages_max: u16,
-    /// Resources taken in one answer: 1 to 100,000.
-    pub resources_max: u32,
-    /// Bytes of one response body, inflated: 1 KiB to 256 MiB.
-    pub page_bytes_max: u32,
-    /// Bytes of all bodies of one answer, inflated: 1 KiB to 1 GiB.
-    pub answer_bytes_max: u32,
-}
-
-impl Default for MemberLimits {
-    fn default() -> Self {
-        Self {
-            requests_max: 16,
-            pages_max: 50,
-            resources_max: 10_000,
-            page_bytes_max: 16 << 20,
-            answer_bytes_max: 64 << 20,
-        }
-    }
-}
-
-impl MemberLimits {
-    fn check(&self) -> Result<(), InvalidMember> {
-        within("limits.requests_max", self.requests_max.into(), 1, 256)?;
-        within("limits.pages_max", self.pages_max.into(), 1, 1_000)?;
-        within("limits.resources_max", self.resources_max.into(), 1, 100_000)?;
-        within("limits.page_bytes_max", self.page_bytes_max.into(), 1 << 10, 256 << 20)?;
-        within("limits.answer_bytes_max", self.answer_bytes_max.into(), 1 << 10, 1 << 30)?;
-        if self.answer_bytes_max < self.page_bytes_max {
-            return Err(InvalidMember::AnswerBelowPage);
-        }
-        Ok(())
-    }
-}
-
-/// What is wrong with one member's description.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub enum InvalidMember {
-    /// Not `[a-z0-9-]{1,20}`.
-    #[error("code: a member code is 1 to 20 of a-z, 0-9 and hyphen")]
-    Code,
-    /// Empty or too long.
-    #[error("{key}: must be 1 to {TEXT_BYTES_MAX} bytes")]
-    Text {
-        /// The key in the file.
-        key: &'static str,
-    },
-    /// Not a URI.
-    #[error("organization: must be a URI such as urn:oid:2.16.840.1.113883.19.5")]
-    OrganizationNotUri,
-    /// None, or too many.
-    #[error(
-        "identifier_systems: must name 1 to {IDENTIFIER_SYSTEMS_MAX} namespaces of record numbers"
-    )]
-    IdentifierSystems,
-    /// Not a URI.
-    #[error("identifier_systems: {0:?} is not a URI")]
-    IdentifierSystem(String),
-    /// Not a plain https URL.
-    #[error("fhir_base: must be an https URL without user, query or fragment")]
-    FhirBase,
-    /// A number beyond its bounds.
-    #[error("{key}: must be {min} to {max}")]
-    OutOfBounds {
-        /// The key in the file.
-        key: &'static str,
-        /// Smallest legal value.
-        min: u64,
-        /// Greatest legal value.
-        max: u64,
-    },
-    /// Too many authorities.
-    #[error("authority: a member has at most 64")]
-    Authorities,
-    /// An authority that nothing could name.
-    #[error("authority: needs a namespace, an oid or default = true; each of 1 to 199 bytes")]
-    Authority,
-    /// An authority that two tables tell.
-    #[error("authority: {0:?} is told twice")]
-    SharedAuthority(String),
-    /// An authority for a namespace that is not the member's.
-    #[error("authority: {0:?} is not among identifier_systems")]
-    AuthoritySystem(String),
-    /// Several defaults.
-    #[error("authority: at most one authority is the default")]
-    DefaultAuthorities,
-    /// Not a zone.
-    #[error("utc_offset: must be as -05:00")]
-    UtcOffset,
-    /// No client id, no file, or an endpoint that is not https.
-    #[error("authorization.{key}: must be told, short enough, and an https URL where it is one")]
-    Authorization {
-        /// The key in the file.
-        key: &'static str,
-    },
-    /// Not names of resource types.
-    #[error("unserved_types: must be names of FHIR resource types")]
-    UnservedTypes,
-    /// One page could be larger than the whole.
-    #[error("limits.answer_bytes_max: must not be below limits.page_bytes_max")]
-    AnswerBelowPage,
 }

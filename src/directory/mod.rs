@@ -4,7 +4,11 @@ mod authority;
 mod authorization;
 mod book;
 mod change;
+mod discovery;
+mod invalid_member;
 mod member;
+mod member_limits;
+mod member_status;
 mod quirk;
 mod roster;
 
@@ -12,9 +16,11 @@ pub use authority::{AssigningAuthority, ContradictingAuthority};
 pub use authorization::{Authorization, SigningAlgorithm, is_token_endpoint};
 pub use book::{Directory, DirectoryError, EntryVersion, stored_roster};
 pub use change::{Change, FieldChange, changes};
-pub use member::{
-    Discovery, InvalidMember, Member, MemberLimits, MemberStatus, TlsVersion, ToldMember,
-};
+pub use discovery::Discovery;
+pub use invalid_member::InvalidMember;
+pub use member::{Member, TlsVersion, ToldMember};
+pub use member_limits::MemberLimits;
+pub use member_status::MemberStatus;
 pub use quirk::Quirk;
 pub use roster::{InvalidRoster, Roster, parse_members_toml};
 
