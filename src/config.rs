@@ -322,6 +322,10 @@ impl Config {
         within("api.body_bytes_max", self.api.body_bytes_max as u64, 1 << 10, 64 << 20)?;
         within("exchange.queries_max", self.exchange.queries_max as u64, 1, 100_000)?;
         within("exchange.search_persons_max", self.exchange.search_persons_max as u64, 1, 100_000)?;
+        let days = self.exchange.discovered_link_days.into();
+        within("exchange.discovered_link_days", days, 1, 3_650)?;
+        let repeat = self.exchange.discovery_repeat_s;
+        within("exchange.discovery_repeat_s", repeat, 0, 86_400)?;
         let remembered = self.exchange.messages_remembered_max;
         within("exchange.messages_remembered_max", remembered, 1, 10_000_000)?;
         self.mllp.check()?;

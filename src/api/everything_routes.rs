@@ -26,6 +26,8 @@ use crate::{
 
 /// Types that one query may name; FHIR R4 has 148.
 const TYPES_MAX: usize = 148;
+/// Organizations that one query may name, for the patient to be looked for there.
+const ORGANIZATIONS_MAX: usize = 64;
 
 /// What was asked, as parameters of the URL or of a `Parameters` resource.
 #[derive(Debug, Default)]
@@ -293,6 +295,13 @@ impl Asked {
                 self.query.since =
                     Some(since.map_err(|_| ApiError::invalid("_since", "is not an instant"))?);
             }
+            "organization" => {
+                let told = value.split(',').map(|one| one.trim().to_owned());
+                self.query.organizations.extend(told.filter(|one| !one.is_empty()));
+                if self.query.organizations.len() > ORGANIZATIONS_MAX {
+                    return Err(ApiError::invalid("organization", "names too many"));
+                }
+            }
             "start" => self.query.start = Some(date("start", value)?),
             "end" => self.query.end = Some(date("end", value)?),
             "_count" => {
@@ -314,6 +323,7 @@ fn date(place: &'static str, value: &str) -> Result<PartialDate, ApiError> {
 /// The value of a parameter of `$everything`, as its URL tells it.
 fn text_of(told: &Parameter) -> Option<String> {
     let text = told.value_code.as_ref().or(told.value_date.as_ref());
+    let text = text.or(told.value_uri.as_ref()).or(told.value_string.as_ref());
     text.or(told.value_instant.as_ref())
         .cloned()
         .or_else(|| told.value_integer.map(|number| number.to_string()))

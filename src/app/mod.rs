@@ -27,8 +27,8 @@ use crate::{
     directory::{Directory, DirectoryError},
     domain::Clock,
     exchange::{
-        Arrivals, Exchange, MessagesSeen, RecordJobs, RecordLocks, Searches, Snapshots,
-        warm_arrivals, watch_members,
+        Arrivals, Exchange, MessagesSeen, RecordJobs, RecordLocks, Searches, Sightings, Snapshots,
+        warm_arrivals, watch_links, watch_members,
     },
     federation::{Federation, FederationError, GatewayIdentity},
     index::{Index, IndexError},
@@ -62,8 +62,7 @@ pub struct RunningGateway {
     tls_settings: TlsSettings,
     redis: Option<RedisSettings>,
     servers: Vec<(ServerHandle, JoinHandle<std::io::Result<()>>)>,
-    watch: Option<JoinHandle<()>>,
-    warming: JoinHandle<()>,
+    watches: Vec<JoinHandle<()>>,
     mllp: Mllp,
     drain: Duration,
 }
@@ -106,9 +105,14 @@ pub async fn start(
         "listening"
     );
     let every = config.federation.probe_interval_s;
-    let watch = (every > 0)
-        .then(|| tokio::spawn(watch_members(Arc::clone(&exchange), Duration::from_secs(every))));
-    let warming = tokio::spawn(warm_arrivals(Arc::clone(&exchange)));
+    let mut watches = vec![
+        tokio::spawn(watch_links(Arc::clone(&exchange))),
+        tokio::spawn(warm_arrivals(Arc::clone(&exchange))),
+    ];
+    if every > 0 {
+        let every = Duration::from_secs(every);
+        watches.push(tokio::spawn(watch_members(Arc::clone(&exchange), every)));
+    }
     Ok(RunningGateway {
         fhir_address,
         health_address,
@@ -121,8 +125,7 @@ pub async fn start(
         servers: vec![fhir, health],
         mllp,
         drain: Duration::from_secs(config.server.drain_s),
-        watch,
-        warming,
+        watches,
     })
 }
 
@@ -168,6 +171,7 @@ async fn build(
         searches: Searches::new(&config.snapshots),
         jobs: RecordJobs::new(config.jobs.clone()),
         arrivals: Arrivals::new(config.arrivals.clone()),
+        sightings: Sightings::new(Duration::from_secs(config.exchange.discovery_repeat_s)),
         record_locks: RecordLocks::default(),
         messages: MessagesSeen::new(config.exchange.messages_remembered_max),
         queries: tokio::sync::Semaphore::new(config.exchange.queries_max),
@@ -340,8 +344,8 @@ impl RunningGateway {
         if let Err(error) = messages.await {
             tracing::error!(%error, "the HL7 v2 interface ended badly");
         }
-        for task in self.watch.into_iter().chain([self.warming]) {
-            task.abort();
+        for watch in self.watches {
+            watch.abort();
             // It was told to end; there is nothing to learn from how it did.
             let _ = task.await;
         }

@@ -35,6 +35,12 @@ pub struct SimulateArgs {
     /// Serve no Patient/$everything, and do not declare it
     #[arg(long)]
     no_everything: bool,
+    /// Serve no Patient/$match, and do not declare it
+    #[arg(long)]
+    no_match: bool,
+    /// Take no search by POST
+    #[arg(long)]
+    no_posted_searches: bool,
     /// Entries a page where a search names no `_count`
     #[arg(long, default_value_t = SimulatorOptions::default().page_size, value_parser = clap::value_parser!(u32).range(1..))]
     page_size: u32,
@@ -113,6 +119,8 @@ async fn simulate(args: &SimulateArgs) -> anyhow::Result<()> {
 fn options(args: &SimulateArgs) -> SimulatorOptions {
     SimulatorOptions {
         everything: !args.no_everything,
+        matching: !args.no_match,
+        posted_searches: !args.no_posted_searches,
         page_size: args.page_size,
         page_size_max: args.page_size_max,
         ..SimulatorOptions::default()

@@ -12,3 +12,14 @@ pub enum Discovery {
     /// `Patient?…` is asked there.
     Search,
 }
+
+impl Discovery {
+    /// As `members.toml` spells it.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Feed => "feed",
+            Self::Match => "match",
+            Self::Search => "search",
+        }
+    }
+}

@@ -1,6 +1,6 @@
 use thiserror::Error;
 
-use super::member::{IDENTIFIER_SYSTEMS_MAX, TEXT_BYTES_MAX};
+use super::member::{IDENTIFIER_SYSTEMS_MAX, POSTAL_CODES_MAX, TEXT_BYTES_MAX};
 
 /// What is wrong with one member's description.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -62,6 +62,11 @@ pub enum InvalidMember {
         /// The key in the file.
         key: &'static str,
     },
+    /// Not beginnings of postal codes.
+    #[error(
+        "serves_postal_codes: must be at most {POSTAL_CODES_MAX} beginnings of 2 to 10 letters and digits"
+    )]
+    PostalCodes,
     /// Not names of resource types.
     #[error("unserved_types: must be names of FHIR resource types")]
     UnservedTypes,

@@ -15,6 +15,8 @@ use crate::domain::MemberCode;
 pub(super) const TEXT_BYTES_MAX: usize = 256;
 /// Identifier systems of one member: a network of hospitals has a few dozen.
 pub(super) const IDENTIFIER_SYSTEMS_MAX: usize = 64;
+/// Postal areas of one member: a state has some hundred by their first three digits.
+pub(super) const POSTAL_CODES_MAX: usize = 1_000;
 /// FHIR R4 has 148 resource types.
 const TYPES_MAX: usize = 148;
 
@@ -36,6 +38,10 @@ pub struct Member {
     trust_anchor: Option<String>,
     status: MemberStatus,
     discovery: Discovery,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    broadcast: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    serves_postal_codes: Vec<String>,
     tls_min: TlsVersion,
     deadline_ms: u32,
     limits: MemberLimits,
@@ -83,6 +89,7 @@ impl Member {
         let mut quirks = told.quirks;
         quirks.sort_unstable();
         quirks.dedup();
+        let serves_postal_codes = postal_codes(told.serves_postal_codes)?;
         let identifier_systems = identifier_systems(told.identifier_systems)?;
         authority::check(&told.authority, &identifier_systems)?;
         told.utc_offset.as_deref().map(authority::utc_offset).transpose()?;
@@ -112,6 +119,8 @@ impl Member {
             trust_anchor: told.trust_anchor,
             status: told.status.unwrap_or_default(),
             discovery: told.discovery,
+            broadcast: told.broadcast,
+            serves_postal_codes,
             tls_min: told.tls_min,
             deadline_ms: told.deadline_ms,
             limits: told.limits,
@@ -149,6 +158,7 @@ impl Member {
             && self.trust_anchor == other.trust_anchor
             && self.tls_min == other.tls_min
             && self.authorization == other.authorization
+            && self.discovery == other.discovery
     }
 
     /// The short code, the first part of every gateway id of its resources.
@@ -206,6 +216,17 @@ impl Member {
     /// How its local identifiers are found.
     pub fn discovery(&self) -> Discovery {
         self.discovery
+    }
+
+    /// Whether everybody who is asked for may be looked for there, with nothing that points to it.
+    pub fn takes_broadcasts(&self) -> bool {
+        self.broadcast
+    }
+
+    /// Whether it serves people who live there, as far as the directory tells.
+    pub fn serves(&self, postal_code: &str) -> bool {
+        let lives = plain_postal_code(postal_code);
+        self.serves_postal_codes.iter().any(|served| lives.starts_with(served.as_str()))
     }
 
     /// The oldest TLS version spoken with it.
@@ -298,6 +319,12 @@ pub struct ToldMember {
     /// Default: feed.
     #[serde(default)]
     pub discovery: Discovery,
+    /// Whether anybody may be looked for there. Default: no.
+    #[serde(default)]
+    pub broadcast: bool,
+    /// Beginnings of the postal codes whose people it serves.
+    #[serde(default)]
+    pub serves_postal_codes: Vec<String>,
     /// Default: 1.3.
     #[serde(default)]
     pub tls_min: TlsVersion,
@@ -366,6 +393,23 @@ fn identifier_systems(mut systems: Vec<String>) -> Result<Vec<String>, InvalidMe
     systems.sort_unstable();
     systems.dedup();
     Ok(systems)
+}
+
+fn postal_codes(told: Vec<String>) -> Result<Vec<String>, InvalidMember> {
+    let mut codes: Vec<String> = told.iter().map(|code| plain_postal_code(code)).collect();
+    let is_beginning = |code: &String| (2..=10).contains(&code.len());
+    if codes.len() > POSTAL_CODES_MAX || !codes.iter().all(is_beginning) {
+        return Err(InvalidMember::PostalCodes);
+    }
+    codes.sort_unstable();
+    codes.dedup();
+    Ok(codes)
+}
+
+/// Letters and digits alone: `13126-1234` is `131261234`.
+fn plain_postal_code(told: &str) -> String {
+    let plain = told.chars().filter(char::is_ascii_alphanumeric);
+    plain.map(|letter| letter.to_ascii_uppercase()).collect()
 }
 
 fn fhir_base(text: &str) -> Result<Url, InvalidMember> {

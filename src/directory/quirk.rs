@@ -10,6 +10,9 @@ pub enum Quirk {
     NoEverything,
     /// Wants searches by POST, so that identifiers stay out of its access log.
     PostSearch,
+    /// Takes no search by POST; without this, people are looked for by POST, so that their
+    /// demographics stay out of addresses.
+    GetOnly,
     /// Fails on `_count`.
     NoCount,
     /// Fails on or ignores `_lastUpdated` and `_since`.
@@ -28,6 +31,7 @@ impl Quirk {
         match self {
             Self::NoEverything => "no_everything",
             Self::PostSearch => "post_search",
+            Self::GetOnly => "get_only",
             Self::NoCount => "no_count",
             Self::NoSince => "no_since",
             Self::CategoryRequired => "category_required",

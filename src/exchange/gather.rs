@@ -11,6 +11,7 @@ use tokio::{
 
 use super::{
     Call, Exchange, ExchangeError, PatientView, Snapshot,
+    asking::{Asking, located, targets},
     read_patient::permit,
     snapshots::{Makings, Part},
 };
@@ -18,9 +19,8 @@ use crate::{
     access::{OpenAudit, Permit, Restrictions},
     directory::Roster,
     domain::{EnterpriseId, MemberCode, PartialDate},
-    federation::{FanOut, MemberOutcome, RecordQuery, SoughtRecord, Status, Target},
+    federation::{MemberOutcome, RecordQuery, Status},
     fhir::{Issue, IssueSeverity, IssueType},
-    index::Location,
     record::{
         Count, MemberAnswer, MergeContext, MergedRecord, RecordIssueKind, TakenIn, merge_taken_in,
         releases,
@@ -40,6 +40,8 @@ pub struct EverythingQuery {
     pub end: Option<PartialDate>,
     /// How long members' answers may be kept, where that is longer than usual.
     pub kept_for: Duration,
+    /// Organizations where the patient is to be looked for too, by member code or identifier.
+    pub organizations: Vec<String>,
 }
 
 /// Asks the members under a permit for the person of this id, verifies and merges.
@@ -61,10 +63,11 @@ pub(super) async fn gather(
 /// A record on its way: members are asked, and are heard as they answer. Dropping it stops the work.
 pub(super) struct Gathering<'a> {
     exchange: &'a Exchange,
-    permit: Permit,
     view: PatientView,
-    asked: FanOut,
+    asking: Asking<'a>,
     heard: Vec<Heard>,
+    /// Why no more can be heard, where that is ours.
+    failed: Option<ExchangeError>,
     _slot: SemaphorePermit<'a>,
 }
 
@@ -81,30 +84,43 @@ impl<'a> Gathering<'a> {
         let slot = exchange.queries.try_acquire().map_err(|_| ExchangeError::Busy)?;
         let view =
             PatientView::of(exchange, &permit).await?.ok_or(ExchangeError::UnknownPatient)?;
-        let targets = targets(&exchange.index.locate(&permit).await?);
         // Whoever is asked learns that the patient is asked for, so the question is on record first.
         audit.begun().await?;
+        let named = query.organizations.clone();
         let sought = sought(exchange, call, &permit, query);
-        let asked = exchange.federation.start(&permit, targets, sought);
-        Ok(Self { exchange, permit, view, asked, heard: Vec::new(), _slot: slot })
+        let asking = Asking::start(exchange, call, permit, sought, &named).await?;
+        Ok(Self { exchange, view, asking, heard: Vec::new(), failed: None, _slot: slot })
     }
 
     /// The permission under which it is gathered.
     pub(super) fn permit(&self) -> &Permit {
-        &self.permit
+        self.asking.permit()
     }
 
     /// Waits for the next member; `None` once all have been heard.
     pub(super) async fn hear(&mut self) -> Option<&mut Heard> {
-        let outcome = self.asked.next().await?;
+        let outcome = match self.asking.next().await {
+            Ok(outcome) => outcome?,
+            Err(error) => {
+                self.failed = Some(error);
+                return None;
+            }
+        };
         let roster = self.exchange.directory.roster();
-        self.heard.push(Heard::of(&self.permit, &roster, outcome));
+        self.heard.push(Heard::of(self.asking.permit(), &roster, outcome));
         self.heard.last_mut()
     }
 
     /// Merges what was heard.
     pub(super) async fn put_together(self) -> Result<(Permit, Snapshot), ExchangeError> {
-        let Self { exchange, permit, view, mut heard, .. } = self;
+        let Self { exchange, mut view, asking, mut heard, failed, .. } = self;
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        let (permit, found) = asking.end();
+        if found {
+            view = PatientView::of(exchange, &permit).await?.ok_or(ExchangeError::UnknownPatient)?;
+        }
         heard.sort_by(|one, other| one.member.cmp(&other.member));
         if all_failed(&heard) {
             return Err(ExchangeError::NoMemberAnswered(
@@ -124,7 +140,7 @@ pub(super) async fn gather_at(
     member: &MemberCode,
     query: EverythingQuery,
 ) -> Result<MergedRecord, ExchangeError> {
-    let mut targets = targets(&exchange.index.locate(permit).await?);
+    let mut targets = targets(&located(exchange, permit).await?);
     targets.retain(|target| target.member == *member);
     let roster = exchange.directory.roster();
     let mut asked =
@@ -262,30 +278,6 @@ fn redacted(mut answer: MemberAnswer, restrictions: Option<Restrictions>) -> Mem
         None => answer.resources.clear(),
     }
     answer
-}
-
-/// One target a member, each with the others' demographics as a second opinion.
-fn targets(locations: &[Location]) -> Vec<Target> {
-    let mut targets: Vec<Target> = Vec::new();
-    for location in locations {
-        let sought = SoughtRecord {
-            local_id: location.record.local_id.clone(),
-            fed: location.demographics.clone(),
-        };
-        match targets.iter_mut().find(|target| target.member == location.record.member) {
-            Some(target) => target.records.push(sought),
-            None => targets.push(Target {
-                member: location.record.member.clone(),
-                records: vec![sought],
-                person: locations
-                    .iter()
-                    .filter(|other| other.record.member != location.record.member)
-                    .map(|other| other.demographics.clone())
-                    .collect(),
-            }),
-        }
-    }
-    targets
 }
 
 /// Whether members were asked and none of them gave anything, not even an empty answer.

@@ -4,11 +4,13 @@
 //! Every journey opens its audit before anything else, and gives its answer as
 //! [`Released`](crate::access::Released): proof that what it discloses is on durable record.
 
+mod asking;
 mod brief_record;
 mod call;
 mod change_identifier;
 mod cross_reference;
 mod decide_review;
+mod discover_record;
 mod error;
 mod gather;
 mod link_records;
@@ -61,6 +63,7 @@ pub use cross_reference::{
     CrossReference, CrossReferenceQuery, Referred, SourceIdentifier, cross_reference,
 };
 pub use decide_review::{claim_review, decide_review, release_review};
+pub use discover_record::{Sightings, expire_discovered};
 pub use error::ExchangeError;
 use error::rejected;
 pub use gather::{EverythingQuery, reservation};
@@ -104,7 +107,7 @@ pub use take_identity_message::{EntryOutcome, take_identity_message};
 pub use take_message::{Done, MessageDesk, Taken, take_message};
 pub use undo_decision::undo_decision;
 pub use warm_record::{ArrivalSettings, Arrivals, warm_arrivals};
-pub use watch_members::watch_members;
+pub use watch_members::{watch_links, watch_members};
 pub use who_was_shown::{WronglyShown, who_was_shown};
 
 use crate::{
@@ -141,6 +144,8 @@ pub struct Exchange {
     pub jobs: RecordJobs,
     /// Patients who arrived just now.
     pub arrivals: Arrivals,
+    /// Where nobody was found of late who was looked for.
+    pub sightings: Sightings,
     /// One turn for each record that is being fed.
     pub record_locks: RecordLocks,
     /// HL7 v2 messages taken of late.
@@ -173,6 +178,10 @@ pub struct ExchangeSettings {
     pub queries_max: usize,
     /// What has to agree before `$match` shows a person with identifiers and links.
     pub release_policy: ReleasePolicy,
+    /// Days that a record counts which a member gave when it was asked whom it knows, and never fed.
+    pub discovered_link_days: u32,
+    /// Seconds after which a person is looked for again where nobody was found.
+    pub discovery_repeat_s: u64,
     /// Persons whose records one search of patients may look at; more are too many to be meant.
     pub search_persons_max: usize,
     /// HL7 v2 messages that are known again when they are sent again.
@@ -190,6 +199,8 @@ impl Default for ExchangeSettings {
             organization: None,
             queries_max: 256,
             release_policy: ReleasePolicy::Probabilistic,
+            discovered_link_days: 90,
+            discovery_repeat_s: 300,
             search_persons_max: 10_000,
             messages_remembered_max: 100_000,
             document_bytes_max: 32 << 20,

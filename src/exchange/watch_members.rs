@@ -4,10 +4,25 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::Exchange;
+use super::{Exchange, expire_discovered};
 
 /// Days before the end of a certificate at which it is warned of.
 const WARN_DAYS: [i64; 3] = [3, 14, 30];
+
+/// How often links that were discovered are looked through for those whose time is over: they count
+/// in days.
+const EXPIRY_INTERVAL: Duration = Duration::from_mins(10);
+
+/// Ends discovered links whose time is over, at once and then again and again. Runs until it is
+/// dropped.
+pub async fn watch_links(exchange: Arc<Exchange>) {
+    let mut ticks = interval(EXPIRY_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        expire_discovered(&exchange).await;
+    }
+}
 
 /// Probes every member that is asked or being tested, at once and then each interval. Runs until it
 /// is dropped.

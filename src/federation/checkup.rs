@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::{
     capability::Capabilities,
+    checkup_discovery::look_for_nobody,
     checkup_record::RecordWalk,
     connection::{Connection, GatewayIdentity, Means, tls_towards},
     member_client::{Ask, AskError, AskFailure},
@@ -177,9 +178,13 @@ pub(super) async fn check(
     if !report.passed() {
         return report;
     }
+    let settings = &*means.settings;
+    let discovers = look_for_nobody(&mut report, &connection, settings).await;
     match patient {
         Some(patient) => {
-            RecordWalk { connection: &connection, patient, by_post }.walk(&mut report).await;
+            let walk =
+                RecordWalk { connection: &connection, patient, by_post, settings, discovers };
+            walk.walk(&mut report).await;
         }
         None => read_nobody(&mut report, &connection).await,
     }
@@ -328,9 +333,9 @@ async fn search_for_nobody(report: &mut Checkup, connection: &Connection) -> boo
     };
     let plain = connection.base.patients_with(&nobody);
     let mut by_post = member.has_quirk(Quirk::PostSearch);
-    let mut answer = asked(connection, &Ask { url: plain.clone(), by_post }).await;
+    let mut answer = asked(connection, &Ask::search(plain.clone(), by_post)).await;
     if !by_post && answer.as_ref().is_err_and(|error| error.is_not_served()) {
-        let posted = asked(connection, &Ask { url: plain.clone(), by_post: true }).await;
+        let posted = asked(connection, &Ask::search(plain.clone(), true)).await;
         if posted.is_ok() {
             report.learned(Quirk::PostSearch);
             by_post = true;
@@ -361,7 +366,7 @@ async fn search_for_nobody(report: &mut Checkup, connection: &Connection) -> boo
     }
     let mut counted = plain;
     counted.query_pairs_mut().append_pair("_count", "1");
-    let counted = asked(connection, &Ask { url: counted, by_post }).await;
+    let counted = asked(connection, &Ask::search(counted, by_post)).await;
     if counted.is_err_and(AskError::is_not_served) && !member.has_quirk(Quirk::NoCount) {
         report.learned(Quirk::NoCount);
     }

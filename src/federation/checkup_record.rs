@@ -6,15 +6,17 @@ use url::Url;
 
 use super::{
     checkup::{Checkup, asked, words},
+    checkup_discovery::look_for_patient,
     connection::Connection,
     member_client::{Ask, AskError},
+    settings::FederationSettings,
     visit::carries,
     whose::{Verdict, Whose},
 };
 use crate::{
     directory::Quirk,
     domain::LocalId,
-    fhir::{Bundle, Resource, subject::is_patient_data},
+    fhir::{Bundle, Resource, patient::read_patient, subject::is_patient_data},
 };
 
 /// Pages followed to see whether paging works.
@@ -30,6 +32,9 @@ pub(super) struct RecordWalk<'a> {
     pub(super) connection: &'a Connection,
     pub(super) patient: &'a LocalId,
     pub(super) by_post: bool,
+    pub(super) settings: &'a FederationSettings,
+    /// Whether people are looked for at the member, and that works.
+    pub(super) discovers: bool,
 }
 
 /// What some pages held.
@@ -87,12 +92,22 @@ impl RecordWalk<'_> {
             Ok(body) => match Resource::parse(&body) {
                 Ok(patient) if carries(&patient, self.patient) => {
                     report.passed_step(NAME, "the patient is found by identifier and read by id");
+                    self.discover(report, &patient).await;
                     return Some(id);
                 }
                 Ok(_) | Err(_) => report.failed(NAME, "another resource came than was read"),
             },
         }
         None
+    }
+
+    async fn discover(&self, report: &mut Checkup, patient: &Resource) {
+        if self.discovers
+            && let Ok(told) = read_patient(patient)
+        {
+            let sought = (self.patient, &told.demographics);
+            look_for_patient(report, self.connection, self.settings, sought).await;
+        }
     }
 
     /// `$everything` where it is declared.
@@ -237,7 +252,7 @@ impl RecordWalk<'_> {
     }
 
     fn ask(&self, url: Url) -> Ask {
-        Ask { url, by_post: self.by_post }
+        Ask::search(url, self.by_post)
     }
 }
 

@@ -181,6 +181,18 @@ impl Federation {
     /// Asks every target; the outcomes come as members answer.
     pub fn start(&self, permit: &Permit, targets: Vec<Target>, query: RecordQuery) -> FanOut {
         let mut asked = FanOut { visits: JoinSet::new(), asked: HashMap::new(), ready: Vec::new() };
+        self.ask_also(&mut asked, permit, targets, query);
+        asked
+    }
+
+    /// Asks further targets within a query under way.
+    pub fn ask_also(
+        &self,
+        asked: &mut FanOut,
+        permit: &Permit,
+        targets: Vec<Target>,
+        query: RecordQuery,
+    ) {
         let roster = self.exchange.directory.roster();
         let query = Arc::new(query);
         let started = Instant::now();
@@ -215,7 +227,6 @@ impl Federation {
             let task = asked.visits.spawn_on(visit.instrument(span), &self.handle);
             asked.asked.insert(task.id(), (code, name, local_ids));
         }
-        asked
     }
 
     /// Walks through everything that an active member needs; nothing that it sends is kept or shown.
@@ -266,9 +277,25 @@ impl Federation {
 
     /// The way to one member that may be asked; `None` where there is none.
     pub(super) fn asking(&self, member: &MemberCode) -> Option<Asking> {
+        self.connection_to(member).ok().map(Asking)
+    }
+
+    /// The connection to a member that may be asked, or why there is none.
+    pub(super) fn connection_to(&self, member: &MemberCode) -> Result<Arc<Connection>, Status> {
         let roster = self.exchange.directory.roster();
-        let member = roster.member(member).filter(|member| member.status().is_asked())?;
-        self.exchange.connection(member).map(Asking)
+        let reason = match roster.member(member) {
+            None => NotAsked::NotInDirectory,
+            Some(member) if !member.status().is_asked() => NotAsked::NotActive,
+            Some(member) => match self.exchange.connection(member) {
+                Some(connection) => return Ok(connection),
+                None => NotAsked::NoEndpoint,
+            },
+        };
+        Err(Status::NotAsked(reason))
+    }
+
+    pub(super) fn shared_settings(&self) -> Arc<FederationSettings> {
+        Arc::clone(&self.exchange.settings)
     }
 
     /// The FHIR base of a member, as its references spell it.

@@ -14,7 +14,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 use url::Url;
 
 use super::{
-    member_client::{Ask, AskError, Reply, Transport, TransportError},
+    member_client::{Ask, AskError, Reply, Sending, Transport, TransportError},
     settings::FederationSettings,
     token::TokenSource,
 };
@@ -74,13 +74,16 @@ impl HttpTransport {
         ask: &Ask,
         bearer: Option<&HeaderValue>,
     ) -> Result<Response, TransportError> {
-        let mut request = match posted(ask) {
-            Some((url, form)) => self
+        let mut request = match (&ask.sending, posted(ask)) {
+            (Sending::Operation(json), _) => {
+                self.client.post(ask.url.clone()).header(CONTENT_TYPE, FHIR_JSON).body(json.clone())
+            }
+            (Sending::PostedSearch, Some((url, form))) => self
                 .client
                 .post(url)
                 .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
                 .body(form),
-            None => self.client.get(ask.url.clone()),
+            (Sending::PostedSearch, None) | (Sending::Get, _) => self.client.get(ask.url.clone()),
         };
         if let Some(bearer) = bearer {
             request = request.header(AUTHORIZATION, bearer.clone());
@@ -121,7 +124,7 @@ impl Transport for HttpTransport {
 
 /// The address and form of `POST [base]/[type]/_search` (FHIR R4 §3.1.0.1.4).
 fn posted(ask: &Ask) -> Option<(Url, String)> {
-    let form = ask.url.query().filter(|_| ask.by_post)?.to_owned();
+    let form = ask.url.query()?.to_owned();
     let mut url = ask.url.clone();
     url.set_query(None);
     url.path_segments_mut().ok()?.push("_search");
@@ -212,9 +215,8 @@ mod tests {
     #[test]
     fn a_posted_search_carries_its_query_in_the_body() {
         let url = Url::parse("https://a.example/fhir/Patient?identifier=a%7Cb").expect("a URL");
-        let (to, form) = posted(&Ask { url: url.clone(), by_post: true }).expect("a query");
+        let (to, form) = posted(&Ask::search(url, true)).expect("a query");
         assert_eq!(to.as_str(), "https://a.example/fhir/Patient/_search");
         assert_eq!(form, "identifier=a%7Cb");
-        assert!(posted(&Ask::get(url)).is_none());
     }
 }

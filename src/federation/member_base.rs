@@ -45,6 +45,29 @@ impl MemberBase {
         url
     }
 
+    /// `{base}/Patient?family=…,…&birthdate=…`.
+    pub(super) fn patients_like(
+        &self,
+        families: &[String],
+        born: &str,
+        given: Option<&str>,
+        count: Option<usize>,
+    ) -> Url {
+        let families: Vec<String> = families.iter().map(|family| escaped(family)).collect();
+        let mut url = self.below(&["Patient"]);
+        {
+            let mut pairs = url.query_pairs_mut();
+            pairs.append_pair("family", &families.join(",")).append_pair("birthdate", born);
+            if let Some(given) = given {
+                pairs.append_pair("given", &escaped(given));
+            }
+            if let Some(count) = count {
+                pairs.append_pair("_count", &count.to_string());
+            }
+        }
+        url
+    }
+
     /// `GET {base}/{segments}`, each segment percent-encoded.
     pub(super) fn below(&self, segments: &[&str]) -> Url {
         let mut url = self.url.clone();

@@ -38,14 +38,31 @@ pub(super) trait Transport: Send + Sync + 'static {
 #[derive(Clone, Debug)]
 pub(super) struct Ask {
     pub(super) url: Url,
-    /// As `POST …/_search` with the query in the body, where identifiers must stay out of the
-    /// member's access log.
-    pub(super) by_post: bool,
+    pub(super) sending: Sending,
+}
+
+/// How a request is sent.
+#[derive(Clone, Debug)]
+pub(super) enum Sending {
+    Get,
+    /// As `POST …/_search` with the query in the body, where it must stay out of the member's access
+    /// log.
+    PostedSearch,
+    /// As `POST` of this JSON: an operation that changes nothing, such as `$match`.
+    Operation(Bytes),
 }
 
 impl Ask {
     pub(super) fn get(url: Url) -> Self {
-        Self { url, by_post: false }
+        Self { url, sending: Sending::Get }
+    }
+
+    pub(super) fn search(url: Url, by_post: bool) -> Self {
+        Self { url, sending: if by_post { Sending::PostedSearch } else { Sending::Get } }
+    }
+
+    pub(super) fn operation(url: Url, json: Bytes) -> Self {
+        Self { url, sending: Sending::Operation(json) }
     }
 }
 

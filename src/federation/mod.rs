@@ -9,8 +9,10 @@ mod answer_cache;
 mod breaker;
 mod capability;
 mod checkup;
+mod checkup_discovery;
 mod checkup_record;
 mod connection;
+mod discovery;
 mod fan_out;
 mod health;
 mod http;
@@ -35,12 +37,13 @@ mod window;
 pub use capability::{Capabilities, ServedType};
 pub use checkup::{Checkup, Probe, Step, StepResult};
 pub use connection::GatewayIdentity;
+pub use discovery::{Candidate, Candidates};
 pub use fan_out::{FanOut, Federation, FederationError};
 pub use health::MemberHealth;
 pub use identity::IdentityJudge;
 pub use member_base::{InvalidMemberBase, MemberBase};
 pub use outcome::{
-    Cut, DropReason, Dropped, Emptiness, Fault, Gap, Identity, MemberOutcome, NotAsked,
+    Cut, Doubt, DropReason, Dropped, Emptiness, Fault, Gap, Identity, MemberOutcome, NotAsked,
     RecordAnswer, Refusal, Status, Withholding,
 };
 pub use query::{RecordQuery, SoughtRecord, Target};

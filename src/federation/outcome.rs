@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
+    directory::Member,
     domain::{LocalId, MemberCode},
     fhir::Resource,
 };
@@ -54,6 +55,13 @@ pub struct RecordAnswer {
 }
 
 impl MemberOutcome {
+    /// A member at which somebody was looked for, and not found.
+    pub fn not_found(member: &Member, status: Status, elapsed: Duration) -> Self {
+        let (code, name) = (member.code().clone(), member.name().to_owned());
+        let outcome = Self::without_answer(code, name, Vec::new(), status);
+        Self { organization: member.organization().to_owned(), elapsed, ..outcome }
+    }
+
     /// A member that was not asked, or could not be.
     pub(super) fn without_answer(
         member: MemberCode,
@@ -138,6 +146,8 @@ pub enum Status {
     Withheld(Withholding),
     /// The member could not be reached, or did not answer in FHIR.
     Unreachable(Fault),
+    /// The patient was looked for at the member, which gave nobody who is certainly the one.
+    NotIdentified(Doubt),
     /// The member was not asked.
     NotAsked(NotAsked),
 }
@@ -153,6 +163,7 @@ impl Status {
             Self::Truncated(_) => "truncated",
             Self::Withheld(_) => "withheld",
             Self::Unreachable(_) => "unreachable",
+            Self::NotIdentified(_) => "not-identified",
             Self::NotAsked(_) => "not-asked",
         }
     }
@@ -168,13 +179,29 @@ impl Status {
             Self::Empty(_) => 0,
             Self::Answered => 1,
             Self::NotAsked(_) => 2,
-            Self::Truncated(_) => 3,
-            Self::Refused(_) => 4,
-            Self::TimedOut => 5,
-            Self::Unreachable(_) => 6,
-            Self::Withheld(_) => 7,
+            Self::NotIdentified(_) => 3,
+            Self::Truncated(_) => 4,
+            Self::Refused(_) => 5,
+            Self::TimedOut => 6,
+            Self::Unreachable(_) => 7,
+            Self::Withheld(_) => 8,
         }
     }
+}
+
+/// Why nobody whom a member gave is taken for the patient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// Somebody may be the patient, and nobody certainly is.
+    Uncertain,
+    /// Several of its patients may be the one, or the one may be several persons here.
+    Several,
+    /// More patients than are looked at.
+    TooMany,
+    /// Whom it gave carries none of its record numbers, so that nothing could name the record.
+    NoRecordNumber,
+    /// The record that it gave is known here as another person's.
+    AnothersRecord,
 }
 
 /// Why an answer holds nothing.
@@ -233,6 +260,8 @@ pub enum Withholding {
     IdentifierNotEchoed,
     /// Several Patients carry the identifier asked for.
     SeveralPatients,
+    /// The identifier was only discovered, and the Patient returned tells too little to confirm it.
+    NotConfirmed,
     /// Nothing in the answer is about the patient asked for.
     OthersDataAlone,
 }
@@ -275,6 +304,10 @@ pub enum NotAsked {
     TooManyRecords,
     /// The requester's own organization.
     OwnOrganization,
+    /// Nothing points to it, and it does not want to be asked for everybody.
+    NotTargeted,
+    /// Too little is known of the patient to look for them there.
+    TooLittleKnown,
 }
 
 /// Whether the Patient returned is the one that was sought.

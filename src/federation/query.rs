@@ -25,6 +25,9 @@ pub struct SoughtRecord {
     pub local_id: LocalId,
     /// What the member itself fed about this patient.
     pub fed: Demographics,
+    /// Whether nobody fed it: the member gave the identifier when it was asked whom it knows, and
+    /// `fed` is what it told then.
+    pub discovered: bool,
 }
 
 /// What of a record is wanted; the parameters of `Patient/$everything` (FHIR R4).

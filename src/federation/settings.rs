@@ -22,6 +22,12 @@ pub struct FederationSettings {
     pub records_per_member_max: usize,
     /// Whether the requester's own organization is asked too.
     pub ask_own_organization: bool,
+    /// Members at which one query looks for its patient; the rest are listed as not asked.
+    pub discovery_members_max: usize,
+    /// Patients looked at where one is looked for; where a member gives more, none is taken.
+    pub discovery_candidates_max: usize,
+    /// How long looking for a patient at a member may take, in milliseconds.
+    pub discovery_deadline_ms: u64,
     /// Requests under way to all members together.
     pub requests_in_all_max: usize,
     /// How long a CapabilityStatement is believed, in seconds.
@@ -69,6 +75,9 @@ impl Default for FederationSettings {
             members_per_query_max: 64,
             records_per_member_max: 8,
             ask_own_organization: false,
+            discovery_members_max: 16,
+            discovery_candidates_max: 20,
+            discovery_deadline_ms: 3_000,
             requests_in_all_max: 512,
             capability_ttl_s: 3_600,
             searches_at_once_max: 8,

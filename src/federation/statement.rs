@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, time::Duration};
 
 use super::outcome::{
-    Cut, Emptiness, Fault, Identity, MemberOutcome, NotAsked, RecordAnswer, Refusal, Status,
+    Cut, Doubt, Emptiness, Fault, Identity, MemberOutcome, NotAsked, RecordAnswer, Refusal, Status,
     Withholding,
 };
 use crate::fhir::{Issue, IssueSeverity, IssueType};
@@ -98,7 +98,11 @@ fn grade(status: Status) -> (IssueSeverity, IssueType) {
         Status::Refused(refusal) => (Warning, refusal_code(refusal)),
         Status::TimedOut => (Warning, IssueType::Timeout),
         Status::Truncated(_) => (Warning, IssueType::Incomplete),
-        Status::Withheld(Withholding::SeveralPatients) => (Warning, IssueType::MultipleMatches),
+        Status::Withheld(Withholding::SeveralPatients)
+        | Status::NotIdentified(Doubt::Several | Doubt::TooMany) => {
+            (Warning, IssueType::MultipleMatches)
+        }
+        Status::NotIdentified(_) => (Warning, IssueType::Incomplete),
         Status::Withheld(_) => (Warning, IssueType::Conflict),
         Status::Unreachable(fault) => (Warning, fault_code(fault)),
         Status::NotAsked(reason) => not_asked_grade(reason),
@@ -128,6 +132,9 @@ fn not_asked_grade(reason: NotAsked) -> (IssueSeverity, IssueType) {
     match reason {
         NotAsked::NotPermitted => (IssueSeverity::Information, IssueType::Suppressed),
         NotAsked::OwnOrganization => (IssueSeverity::Information, IssueType::Informational),
+        NotAsked::NotTargeted | NotAsked::TooLittleKnown => {
+            (IssueSeverity::Information, IssueType::Incomplete)
+        }
         NotAsked::NotInDirectory | NotAsked::NotActive | NotAsked::NoEndpoint => {
             (IssueSeverity::Warning, IssueType::Transient)
         }
@@ -149,7 +156,29 @@ fn sentence(answer: &RecordAnswer) -> String {
         Status::Truncated(cut) => format!("{count} resources, not all: {}", cut_words(cut)),
         Status::Withheld(withholding) => withholding_words(withholding).to_owned(),
         Status::Unreachable(fault) => fault_words(fault).to_owned(),
+        Status::NotIdentified(doubt) => doubt_words(doubt).to_owned(),
         Status::NotAsked(reason) => not_asked_words(reason).to_owned(),
+    }
+}
+
+pub(super) fn doubt_words(doubt: Doubt) -> &'static str {
+    match doubt {
+        Doubt::Uncertain => {
+            "it may know the patient, but nobody whom it gave is certainly the one; nothing of \
+             theirs is shown"
+        }
+        Doubt::Several => {
+            "several of its patients may be the one who is looked for; nothing of theirs is shown"
+        }
+        Doubt::TooMany => {
+            "more of its patients than are looked at may be the one who is looked for"
+        }
+        Doubt::NoRecordNumber => {
+            "whom it gave for the patient has none of its record numbers, so nothing can be asked for"
+        }
+        Doubt::AnothersRecord => {
+            "the record that it gave for the patient is known here as another person's"
+        }
     }
 }
 
@@ -186,6 +215,10 @@ fn withholding_words(withholding: Withholding) -> &'static str {
         Withholding::OthersDataAlone => {
             "answer withheld: nothing in it is about the patient asked for"
         }
+        Withholding::NotConfirmed => {
+            "answer withheld: the patient was only found there, and what it tells of them now is \
+             too little to confirm it"
+        }
         Withholding::SeveralPatients => {
             "answer withheld: several of its patients carry the identifier asked for"
         }
@@ -216,6 +249,12 @@ fn not_asked_words(reason: NotAsked) -> &'static str {
         NotAsked::TooManyMembers => "not asked: too many members for one query",
         NotAsked::TooManyRecords => "not asked for every record: too many for one query",
         NotAsked::OwnOrganization => "not asked: the requester's own organization",
+        NotAsked::NotTargeted => {
+            "not asked: nothing points to records there, and it is not asked for everybody"
+        }
+        NotAsked::TooLittleKnown => {
+            "not asked: too little is known of the patient to look for them there"
+        }
     }
 }
 

@@ -170,7 +170,11 @@ fn permit(directory: Directory, organization: &str) -> Permit {
 }
 
 fn target(member: &str, patient: &str) -> Target {
-    let record = SoughtRecord { local_id: local_id(member, patient), fed: fed(member, "ada") };
+    let record = SoughtRecord {
+        local_id: local_id(member, patient),
+        fed: fed(member, "ada"),
+        discovered: false,
+    };
     Target { member: code(member), records: vec![record], person: Vec::new() }
 }
 

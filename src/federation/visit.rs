@@ -113,7 +113,7 @@ impl<T: Transport> Visit<'_, T> {
         let ended = |status: Status| {
             Box::new(RecordAnswer::without_patient(vec![local_id.clone()], status))
         };
-        let ask = Ask { url: self.base.patients_with(local_id), by_post: self.posts() };
+        let ask = Ask::search(self.base.patients_with(local_id), self.posts());
         let bytes_max = self.member.limits().page_bytes_max as usize;
         let body = match self.client.ask(&ask, bytes_max, self.deadline).await {
             Ok(body) => body,
@@ -176,9 +176,9 @@ impl<T: Transport> Visit<'_, T> {
         answer.patient_id = Some(found.patient_id.clone());
         answer.pages = found.sought.len();
         answer.identity = self.identity(&found, &local_ids, std::slice::from_ref(&found.patient));
-        if answer.identity == Identity::Contradicts {
+        if let Some(withholding) = withholding(answer.identity, &found.sought) {
             answer.dropped.count(DropReason::OtherPatient, found.others);
-            answer.status = Status::Withheld(Withholding::IdentityContradicted);
+            answer.status = Status::Withheld(withholding);
             return answer;
         }
         let whose = Whose {
@@ -198,7 +198,8 @@ impl<T: Transport> Visit<'_, T> {
         let sifted = sieve.finish();
         answer.pages += pages;
         answer.identity = self.identity(&found, &local_ids, &sifted.patient_copies);
-        self.settle(answer, sifted, gaps, failed, found.others)
+        let withheld = withholding(answer.identity, &found.sought);
+        self.settle(answer, sifted, gaps, failed, (found.others, withheld))
     }
 
     /// Runs the plan. `Some` where nothing of it worked.
@@ -366,7 +367,7 @@ impl<T: Transport> Visit<'_, T> {
     }
 
     fn searching(&self, url: url::Url) -> Ask {
-        Ask { url, by_post: self.posts() }
+        Ask::search(url, self.posts())
     }
 
     fn posts(&self) -> bool {
@@ -399,7 +400,7 @@ impl<T: Transport> Visit<'_, T> {
         sifted: Sifted,
         mut gaps: Vec<Gap>,
         failed: Option<WalkEnd>,
-        others: usize,
+        (others, withheld): (usize, Option<Withholding>),
     ) -> RecordAnswer {
         let mut dropped: Dropped = sifted.dropped;
         dropped.count(DropReason::OtherPatient, others);
@@ -409,8 +410,8 @@ impl<T: Transport> Visit<'_, T> {
         answer.dropped = dropped;
         answer.outside_query = sifted.outside_query;
         answer.http_status = gaps.iter().find_map(|gap| gap.http_status);
-        if answer.identity == Identity::Contradicts {
-            answer.status = Status::Withheld(Withholding::IdentityContradicted);
+        if let Some(withholding) = withheld {
+            answer.status = Status::Withheld(withholding);
             return answer;
         }
         let nothing_but_patient =
@@ -432,6 +433,20 @@ impl<T: Transport> Visit<'_, T> {
         answer.gaps = gaps;
         answer.resources = sifted.resources;
         answer
+    }
+}
+
+/// Why nothing of a Patient may be shown, if so. What a member fed is believed to be under its
+/// identifier until something speaks against it; what was only discovered has to be confirmed.
+fn withholding(identity: Identity, sought: &[&SoughtRecord]) -> Option<Withholding> {
+    match identity {
+        Identity::Contradicts => Some(Withholding::IdentityContradicted),
+        Identity::NotConfirmed | Identity::NotSeen
+            if sought.iter().all(|record| record.discovered) =>
+        {
+            Some(Withholding::NotConfirmed)
+        }
+        Identity::NotConfirmed | Identity::NotSeen | Identity::Agrees => None,
     }
 }
 

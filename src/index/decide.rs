@@ -6,8 +6,8 @@ use time::OffsetDateTime;
 use uuid::{NoContext, Timestamp, Uuid};
 
 use crate::{
-    domain::EnterpriseId,
-    matching::RecordNo,
+    domain::{EnterpriseId, RecordKey},
+    matching::{NormalizedRecord, RecordNo},
     storage::{JournalRow, PersonRow, SourceRecordRow, Write},
 };
 
@@ -33,6 +33,11 @@ impl Linker {
         let told = prepared.registration.event_time.map(whole_micros);
         let event_micros = event_micros(told, now);
         let arrival = Arrival { prepared, now, told, event_micros };
+        if let Some(discovery) = arrival.prepared.discovery {
+            let answer = self.discover(&arrival, discovery, pending);
+            pending.answers.push((at, answer));
+            return;
+        }
         let answer = match self.known(&arrival) {
             Known::Not => Ok(self.register(&arrival, None, pending)),
             Known::Active(record_no) => Ok(self.tell_again(&arrival, record_no, pending)),
@@ -65,7 +70,7 @@ impl Linker {
     }
 
     /// Links a new record, or one that was retired and is told of again.
-    fn register(
+    pub(super) fn register(
         &mut self,
         arrival: &Arrival,
         retired: Option<u32>,
@@ -165,7 +170,9 @@ impl Linker {
         let shared = Arc::clone(&self.shared);
         let state = shared.read();
         let record = state.registry.record(record_no);
-        let same = arrival.prepared.content == record.content;
+        // What was only found is news once its member feeds it.
+        let same = arrival.prepared.content == record.content
+            && state.registry.discovered_at(record_no).is_none();
         // Only two told times can be compared; without one, the later arrival is the later news.
         let late = arrival.told.is_some() && arrival.event_micros < record.event_micros;
         let confirms = arrival.event_micros > record.event_micros;
@@ -332,7 +339,9 @@ impl Linker {
         let rows = tasks.iter().map(|task| Write::ReviewTask(task_row(task, &key, arrival.now)));
         pending.writes.extend(rows);
         self.next_task_no += tasks.len() as u64;
-        let change = Change { seq: self.next_seq, recorded: arrival.now, key, effect, tasks };
+        let discovered = arrival.prepared.discovery.is_some();
+        let (seq, recorded) = (self.next_seq, arrival.now);
+        let change = Change { seq, recorded, key, effect, tasks, discovered };
         self.next_seq += 1;
         pending.push(change, record_no, person);
     }
@@ -361,7 +370,7 @@ fn unwritten(view: View<'_>, record_no: u32) -> Registered {
 }
 
 /// A registration whose turn has come.
-struct Arrival {
+pub(super) struct Arrival {
     prepared: Prepared,
     now: OffsetDateTime,
     /// The event time as told.
@@ -371,6 +380,14 @@ struct Arrival {
 }
 
 impl Arrival {
+    pub(super) fn record(&self) -> &RecordKey {
+        &self.prepared.registration.record
+    }
+
+    pub(super) fn normalized(&self) -> Option<&NormalizedRecord> {
+        self.prepared.normalized.as_ref()
+    }
+
     fn decision<'a>(
         &'a self,
         link: Link,
@@ -387,6 +404,7 @@ impl Arrival {
             tasks,
             source_message: self.prepared.registration.source_message.as_deref(),
             fed_by: &self.prepared.registration.fed_by,
+            discovered: self.prepared.discovery.map(|discovery| discovery.mode),
         }
     }
 }

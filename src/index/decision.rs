@@ -42,8 +42,11 @@ pub(super) struct Decision<'a> {
     /// The message that brought it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) source_message: Option<&'a str>,
-    /// The client that fed it.
+    /// The client that fed it; of a discovered record, the client that asked for the person.
     pub(super) fed_by: &'a str,
+    /// How the record was found, where nobody fed it: `match` or `search`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) discovered: Option<&'a str>,
 }
 
 /// What folding needs of a decision; the evidence is for those who ask why.
@@ -52,6 +55,8 @@ pub(super) struct FoldedDecision {
     pub(super) content: Content,
     #[serde(default)]
     pub(super) tasks: Vec<RaisedTask>,
+    #[serde(default)]
+    pub(super) discovered: Option<String>,
 }
 
 /// Persons joined into one by the record registered just before, with the evidence. Fields may be

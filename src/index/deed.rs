@@ -122,6 +122,9 @@ pub(super) struct Deed {
     /// Told after something later was known: nothing changes, and it is known again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) late: Option<Content>,
+    /// Whether nobody said so: the record was found and not fed, and its time is over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) expired: bool,
     /// The message that brought it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) source_message: Option<String>,

@@ -114,8 +114,9 @@ impl Folded {
         };
         let last_task = decision.tasks.last().map_or(0, |task| task.no);
         self.last_task_no = self.last_task_no.max(last_task);
-        let change =
-            Change { seq: row.seq, recorded: row.recorded, key, effect, tasks: decision.tasks };
+        let (seq, recorded, tasks) = (row.seq, row.recorded, decision.tasks);
+        let discovered = decision.discovered.is_some();
+        let change = Change { seq, recorded, key, effect, tasks, discovered };
         if let Some(superseded) = self.state.registry.apply(&change)? {
             self.state.population.remove(superseded);
         }
@@ -127,7 +128,8 @@ impl Folded {
             serde_json::from_str(&row.decision).map_err(|_| Misfit)?;
         let effect = Effect::Joined { into: row.person.ok_or(Misfit)?, gone, settled };
         let (key, tasks) = (row.record.ok_or(Misfit)?, Vec::new());
-        let change = Change { seq: row.seq, recorded: row.recorded, key, effect, tasks };
+        let (seq, recorded) = (row.seq, row.recorded);
+        let change = Change { seq, recorded, key, effect, tasks, discovered: false };
         self.state.registry.apply(&change).map(|_| ())
     }
 

@@ -27,6 +27,8 @@ pub struct Location {
     pub demographics: Demographics,
     /// Whether it is in doubt that the record is this person's.
     pub in_doubt: bool,
+    /// When its member gave it, where nobody fed it: found, and good for a time.
+    pub discovered: Option<OffsetDateTime>,
 }
 
 /// What last told of a record.
@@ -139,7 +141,9 @@ impl Index {
                 let record = registry.record(record_no);
                 let (since, current_seq) = (record.since, record.current_seq);
                 let in_doubt = doubted.contains(&record_no);
-                Located { record: registry.key(record_no), since, current_seq, in_doubt }
+                let discovered = registry.discovered_at(record_no);
+                let record = registry.key(record_no);
+                Located { record, since, current_seq, in_doubt, discovered }
             })
             .filter(|located| permit.permits_record(&located.record))
             .collect();
@@ -159,12 +163,12 @@ fn locations(
     located: Vec<Located>,
     told: &mut HashMap<u64, (OffsetDateTime, String)>,
 ) -> Result<Vec<Location>, IndexError> {
-    let read = |Located { record, since, current_seq, in_doubt }: Located| {
+    let read = |Located { record, since, current_seq, in_doubt, discovered }: Located| {
         let (told, json) =
             told.remove(&current_seq).ok_or(IndexError::DamagedJournal { seq: current_seq })?;
         let demographics = serde_json::from_str(&json)
             .map_err(|_| StorageError::Unreadable { table: "journal" })?;
-        Ok(Location { record, since, told, demographics, in_doubt })
+        Ok(Location { record, since, told, demographics, in_doubt, discovered })
     };
     located.into_iter().map(read).collect()
 }
@@ -175,4 +179,5 @@ pub(super) struct Located {
     since: OffsetDateTime,
     current_seq: u64,
     pub(super) in_doubt: bool,
+    discovered: Option<OffsetDateTime>,
 }

@@ -168,7 +168,14 @@ impl Linker {
         drop(state);
         pending.writes.extend(writes);
         let effect = Effect::Joined { into: *survivor, gone: gone.clone(), settled: settled_nos };
-        let change = Change { seq, recorded: now, key: record.clone(), effect, tasks: Vec::new() };
+        let change = Change {
+            seq,
+            recorded: now,
+            key: record.clone(),
+            effect,
+            tasks: Vec::new(),
+            discovered: false,
+        };
         pending.push_join(change, *survivor, gone);
     }
 }

@@ -32,6 +32,13 @@ pub enum LocalEvent {
         /// Which.
         record: RecordKey,
     },
+    /// The record was found before an instant and never fed, and its time is over.
+    Expire {
+        /// Which.
+        record: RecordKey,
+        /// The instant.
+        before: OffsetDateTime,
+    },
     /// Both were one patient all along; one identifier goes.
     Merge {
         /// The record that goes.
@@ -210,6 +217,7 @@ impl<'a> Local<'a> {
     fn decide(&mut self, event: &LocalEvent) -> Result<Decided, LocalRefusal> {
         match event {
             LocalEvent::Retire { record } => self.retire(record),
+            LocalEvent::Expire { record, before } => self.expire(record, *before),
             LocalEvent::Merge { subsumed, survivor } => self.merge(subsumed, survivor),
             LocalEvent::ChangeIdentifier { old, new } => self.change_identifier(old, new),
             LocalEvent::Name { record, id } => self.name(record, id),
@@ -251,6 +259,19 @@ impl<'a> Local<'a> {
         self.draft.stand(no, Standing::Retired);
         self.draft.withdraw_tasks_of(no);
         Ok(self.decided(kind, no, Following::Done))
+    }
+
+    fn expire(
+        &mut self,
+        record: &RecordKey,
+        before: OffsetDateTime,
+    ) -> Result<Decided, LocalRefusal> {
+        let no = self.registry().find(record).ok_or(LocalRefusal::UnknownRecord)?;
+        if !self.registry().discovered_at(no).is_some_and(|found| found < before) {
+            return Ok(self.decided(DeedKind::Retired, no, Following::Unchanged));
+        }
+        self.draft.deed.expired = true;
+        self.retire(record)
     }
 
     fn merge(

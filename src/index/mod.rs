@@ -8,6 +8,7 @@
 mod decide;
 mod decision;
 mod deed;
+mod discovered;
 mod draft;
 mod evidence;
 mod fold;
@@ -48,6 +49,7 @@ use crate::{
 };
 
 pub use deed::DeedKind;
+pub use discovered::Discovery;
 pub use evidence::{ReviewEvidence, ReviewedRecord, ReviewedSide};
 pub use golden::{GoldenView, Location, Origin};
 pub use lifecycle::{Followed, Following, LocalEvent, LocalRefusal, LocalWord};
@@ -76,6 +78,9 @@ pub enum IndexError {
     /// The identifier was merged into another, and nothing is told under it any more.
     #[error("the identifier was merged into another; tell of the patient under that one")]
     SubsumedIdentifier,
+    /// A discovered record is not certainly the person's for whom it was looked, and only that one's.
+    #[error("the record is not certainly that person's, and nobody else's")]
+    NotTheirs,
     /// The journal cannot be folded; restore a backup.
     #[error(
         "the journal is damaged at entry {seq}; bring back the last backup with `tessera restore`"

@@ -5,7 +5,9 @@ use crate::{
     matching::NormalizedRecord,
 };
 
-use super::{Index, IndexError, decision::Content, linker::Job, search::Terms};
+use super::{
+    Index, IndexError, decision::Content, discovered::Discovery, linker::Job, search::Terms,
+};
 
 /// What a member tells of one of its patients.
 #[derive(Clone, Debug)]
@@ -59,6 +61,8 @@ pub(super) struct Prepared {
     pub(super) normalized: Option<NormalizedRecord>,
     /// What it can be searched by.
     pub(super) terms: Terms,
+    /// For whom it was found, where nobody fed it.
+    pub(super) discovery: Option<Discovery>,
 }
 
 impl Prepared {
@@ -70,7 +74,8 @@ impl Prepared {
         let normalized = (!demographics.identity_unknown)
             .then(|| NormalizedRecord::from_demographics(demographics));
         let terms = Terms::of(&registration.record.local_id, demographics);
-        Self { content: Content::of(&json), json, normalized, terms, registration }
+        let content = Content::of(&json);
+        Self { content, json, normalized, terms, registration, discovery: None }
     }
 }
 
@@ -115,7 +120,19 @@ impl Index {
     }
 
     async fn hand_over(&self, batch: Vec<Registration>) -> Result<Handed, IndexError> {
-        let batch = prepare(batch).await?;
+        self.hand_over_prepared(prepare(batch).await?).await
+    }
+
+    pub(super) async fn hand_over_discovered(
+        &self,
+        registration: Registration,
+        discovery: Discovery,
+    ) -> Result<Answers, IndexError> {
+        let prepared = Prepared { discovery: Some(discovery), ..Prepared::of(registration) };
+        self.hand_over_prepared(vec![prepared]).await?.wait().await
+    }
+
+    async fn hand_over_prepared(&self, batch: Vec<Prepared>) -> Result<Handed, IndexError> {
         let (done, answer) = tokio::sync::oneshot::channel();
         let job = Job::Register { batch, done };
         self.hand(job).await?;

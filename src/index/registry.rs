@@ -39,6 +39,8 @@ pub(super) struct Change {
     pub(super) key: RecordKey,
     pub(super) effect: Effect,
     pub(super) tasks: Vec<RaisedTask>,
+    /// Whether nobody fed what it tells: it was found at its member.
+    pub(super) discovered: bool,
 }
 
 /// Times are microseconds since 1970; an entry is absent where the record is held out of matching.
@@ -98,6 +100,8 @@ pub(super) struct Registry {
     /// The record behind each entry of the population, or [`NOBODY`].
     by_entry: Chunked<u32>,
     stale: HashSet<Content>,
+    /// Records that nobody fed, and when they were found, in microseconds since 1970.
+    discovered: HashMap<u32, i64, RandomState>,
     /// Records that are not active.
     standings: HashMap<u32, Standing, RandomState>,
     /// Identifiers that records had before.
@@ -169,13 +173,12 @@ impl Registry {
 
     pub(super) fn record(&self, record_no: u32) -> Record {
         let row = &self.records[record_no as usize];
-        let since = OffsetDateTime::from_unix_timestamp_nanos(i128::from(row.since_micros) * 1_000);
         Record {
             version: row.version,
             entry: (row.entry != NOBODY).then_some(RecordNo(row.entry)),
             content: row.content,
             event_micros: row.event_micros,
-            since: since.expect("it was a time when it was registered"),
+            since: moment(row.since_micros),
             current_seq: row.current_seq,
         }
     }
@@ -369,6 +372,22 @@ impl Registry {
     pub(super) fn was_told_late(&self, told: Content) -> bool {
         self.stale.contains(&told)
     }
+
+    /// When a record that nobody fed was found at its member.
+    pub(super) fn discovered_at(&self, record_no: u32) -> Option<OffsetDateTime> {
+        self.discovered.get(&record_no).map(|micros| moment(*micros))
+    }
+
+    /// All records that nobody fed, and when they were found.
+    pub(super) fn discovered(&self) -> impl Iterator<Item = (u32, OffsetDateTime)> {
+        self.discovered.iter().map(|(record_no, micros)| (*record_no, moment(*micros)))
+    }
+}
+
+/// A time of the journal.
+fn moment(micros: i64) -> OffsetDateTime {
+    let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000);
+    moment.expect("it was a time when it was written down")
 }
 
 impl Row {

@@ -70,6 +70,8 @@ struct ToldEntry {
     tasks: serde_json::Value,
     #[serde(default)]
     fed_by: String,
+    #[serde(default)]
+    discovered: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -257,13 +259,20 @@ fn entry_text(row: &JournalRow, told: &ToldEntry) -> Option<String> {
         "held_out" => format!("a person of its own, {person}: its source does not know who it is"),
         _ => format!("a person of its own, {person}: nobody else is certain"),
     };
-    Some(match &*row.kind {
-        "registered" => format!("Record {record} was registered: {came}{asked}."),
-        "revived" => format!("Record {record} was registered again: {came}{asked}."),
-        "updated" => format!("Record {record} was updated and stays{asked}."),
-        "confirmed" => format!("Record {record} was told again, unchanged."),
-        "stale" => format!("Something older was told late of record {record}, and not believed."),
-        "joined" => {
+    let found = told.discovered.as_ref().map(|mode| match &**mode {
+        "match" => "found at its member by $match",
+        _ => "found at its member by a search",
+    });
+    Some(match (&*row.kind, found) {
+        ("registered" | "revived", Some(found)) => format!("Record {record} was {found}: {came}."),
+        ("registered", None) => format!("Record {record} was registered: {came}{asked}."),
+        ("revived", _) => format!("Record {record} was registered again: {came}{asked}."),
+        ("updated", _) => format!("Record {record} was updated and stays{asked}."),
+        ("confirmed", _) => format!("Record {record} was told again, unchanged."),
+        ("stale", _) => {
+            format!("Something older was told late of record {record}, and not believed.")
+        }
+        ("joined", _) => {
             let gone: Vec<String> = told.gone.iter().map(ToString::to_string).collect();
             let gone = gone.join(" and ");
             format!(
@@ -283,6 +292,9 @@ fn deed_text(row: &JournalRow, deed: &Deed, registry: &Registry) -> String {
     let mut text = match &*row.kind {
         _ if deed.late.is_some() => {
             format!("Its member said late of record {record}: {}. Not followed.", row.kind)
+        }
+        "retired" if deed.expired => {
+            format!("The time of record {record}, which was found and never fed, was over.")
         }
         "retired" => format!("Its member ended record {record}."),
         "merged_locally" => {

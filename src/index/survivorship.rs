@@ -109,7 +109,7 @@ mod tests {
         let local_id = LocalId::parse("urn:x", &hour.to_string()).expect("a legal identifier");
         let member = MemberCode::parse("north").expect("a legal code");
         let record = RecordKey { member, local_id };
-        Location { record, since: told, told, demographics, in_doubt: false }
+        Location { record, since: told, told, demographics, in_doubt: false, discovered: None }
     }
 
     fn name(family: &str, given: &[&str]) -> Name {

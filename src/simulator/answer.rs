@@ -12,6 +12,7 @@ use super::{
     data::{MemberData, RecordNo},
     everything::Everything,
     faults::{Faults, PagingFault},
+    matching::{Matched, match_patients},
     pages::{PageToken, Snapshot, Snapshots},
     running::SimulatorOptions,
     search::{Handling, Search, Selection},
@@ -26,9 +27,20 @@ use crate::fhir::{
 pub(super) enum Question {
     Capabilities,
     Page(PageToken),
-    Read { resource_type: String, id: String },
-    Search { resource_type: String, query: SearchQuery },
-    Everything { id: String, query: SearchQuery },
+    Read {
+        resource_type: String,
+        id: String,
+    },
+    Search {
+        resource_type: String,
+        query: SearchQuery,
+    },
+    Everything {
+        id: String,
+        query: SearchQuery,
+    },
+    /// `Patient/$match`, with its Parameters or bare Patient.
+    Match(Resource),
 }
 
 /// How it is asked.
@@ -70,8 +82,12 @@ pub(super) enum Refusal {
     ForgottenPage,
     #[error("this server answers in application/fhir+json only")]
     NotAcceptable,
-    #[error("a search is posted as application/x-www-form-urlencoded")]
+    #[error("a search is posted as application/x-www-form-urlencoded, an operation as JSON")]
     MediaType,
+    #[error("this server takes no search by POST")]
+    PostedSearch,
+    #[error("there is no Patient to match")]
+    NoPatient,
     #[error("the body is too large")]
     TooLarge,
     #[error("the answer could not be written")]
@@ -107,14 +123,15 @@ impl Answerer {
         }
         let json = match question {
             Question::Capabilities => {
-                let everything = self.options.everything;
-                serde_json::to_vec(&capability_statement(&self.data, asked.base, everything))?
+                let statement = capability_statement(&self.data, asked.base, &self.options);
+                serde_json::to_vec(&statement)?
             }
             Question::Read { resource_type, id } => return self.read(&resource_type, &id),
             Question::Search { resource_type, query } => {
                 self.search(&resource_type, query, asked, faults)?
             }
             Question::Everything { id, query } => self.everything(&id, query, asked, faults)?,
+            Question::Match(input) => self.matching(&input, asked, faults)?,
             Question::Page(token) => self.page(token, asked, faults)?,
         };
         Ok(Answer { json, version: None })
@@ -166,6 +183,33 @@ impl Answerer {
         let everybody = || data.all().filter(|no| !data.record(*no).patients.is_empty()).collect();
         let path = format!("/Patient/{id}/$everything");
         self.first_page(selection, &path, &everything.used, asked, faults, everybody)
+    }
+
+    fn matching(
+        &self,
+        input: &Resource,
+        asked: Asked<'_>,
+        faults: &Faults,
+    ) -> Result<Vec<u8>, Refusal> {
+        if !self.options.matching {
+            return Err(Refusal::UnknownAddress);
+        }
+        let matched = match_patients(&self.data, input, faults.matching)?;
+        let entry = matched.iter().map(|Matched { no, score, grade }| {
+            let record = self.data.record(*no);
+            let full_url = format!("{}/Patient/{}", asked.base, record.id);
+            let grade = [MatchGrade { url: MATCH_GRADE, value: grade }];
+            let search = SearchMode { mode: "match", score: Some(*score), extension: Some(grade) };
+            Entry { full_url, resource: &record.resource, search }
+        });
+        Ok(serde_json::to_vec(&SearchSet {
+            resource_type: "Bundle",
+            id: Uuid::new_v4(),
+            kind: "searchset",
+            total: matched.len(),
+            link: Vec::new(),
+            entry: entry.collect(),
+        })?)
     }
 
     fn first_page(
@@ -235,7 +279,7 @@ impl Answerer {
             let record = self.data.record(no);
             let resource = &record.resource;
             let full_url = format!("{}/{}/{}", asked.base, resource.resource_type(), record.id);
-            Entry { full_url, resource, search: SearchMode { mode } }
+            Entry { full_url, resource, search: SearchMode { mode, score: None, extension: None } }
         });
         Ok(serde_json::to_vec(&SearchSet {
             resource_type: "Bundle",
@@ -282,4 +326,17 @@ struct Entry<'a> {
 #[derive(Serialize)]
 struct SearchMode {
     mode: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    score: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extension: Option<[MatchGrade; 1]>,
+}
+
+const MATCH_GRADE: &str = "http://hl7.org/fhir/StructureDefinition/match-grade";
+
+#[derive(Serialize)]
+struct MatchGrade {
+    url: &'static str,
+    #[serde(rename = "valueCode")]
+    value: &'static str,
 }

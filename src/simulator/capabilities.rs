@@ -5,13 +5,18 @@ use time::format_description::well_known::Rfc3339;
 
 use super::{
     data::MemberData,
+    running::SimulatorOptions,
     search::{WITH_MEDICATION, served_parameters},
 };
 
 /// FHIR R4 `CapabilityStatement` of kind `instance`.
-pub(super) fn capability_statement(data: &MemberData, base: &str, everything: bool) -> Value {
+pub(super) fn capability_statement(
+    data: &MemberData,
+    base: &str,
+    options: &SimulatorOptions,
+) -> Value {
     let types = data.served_types();
-    let resources: Vec<_> = types.iter().map(|kind| served(kind, everything)).collect();
+    let resources: Vec<_> = types.iter().map(|kind| served(kind, options)).collect();
     json!({
         "resourceType": "CapabilityStatement",
         "status": "active",
@@ -35,7 +40,7 @@ pub(super) fn capability_statement(data: &MemberData, base: &str, everything: bo
     })
 }
 
-fn served(resource_type: &str, everything: bool) -> Value {
+fn served(resource_type: &str, options: &SimulatorOptions) -> Value {
     let common = [("_id", "token"), ("_lastUpdated", "date")];
     let own = served_parameters(resource_type).map(|own| (own.name, own.kind.code()));
     let parameters: Vec<_> = common
@@ -52,11 +57,16 @@ fn served(resource_type: &str, everything: bool) -> Value {
     if WITH_MEDICATION.contains(&resource_type) {
         resource["searchInclude"] = json!([format!("{resource_type}:medication")]);
     }
-    if everything && resource_type == "Patient" {
-        resource["operation"] = json!([{
-            "name": "everything",
-            "definition": "http://hl7.org/fhir/OperationDefinition/Patient-everything",
-        }]);
+    let operations = [(options.everything, "everything"), (options.matching, "match")];
+    let operations = operations.iter().filter(|(there, _)| *there && resource_type == "Patient");
+    let operations: Vec<_> = operations
+        .map(|(_, name)| {
+            let canonical = format!("http://hl7.org/fhir/OperationDefinition/Patient-{name}");
+            json!({ "name": name, "definition": canonical })
+        })
+        .collect();
+    if !operations.is_empty() {
+        resource["operation"] = Value::Array(operations);
     }
     resource
 }

@@ -24,6 +24,8 @@ pub struct Faults {
     pub answers_spoiled_max: Option<u32>,
     /// What goes wrong in `Patient?identifier=`.
     pub identifier: IdentifierFault,
+    /// What goes wrong in `Patient/$match`.
+    pub matching: MatchFault,
     /// What goes wrong in `$everything` and in searches by patient.
     pub compartment: CompartmentFault,
     /// What goes wrong in `next` links.
@@ -154,6 +156,19 @@ pub enum IdentifierFault {
     Several,
     /// Another patient is returned instead.
     AnotherPatient,
+}
+
+/// A fault in whom `$match` finds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MatchFault {
+    /// None.
+    #[default]
+    None,
+    /// Another patient is returned, as certain as can be.
+    AnotherPatient,
+    /// Every patient is returned, each as certain as can be.
+    Everybody,
 }
 
 /// A fault in what belongs to a patient.

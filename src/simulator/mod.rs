@@ -10,6 +10,7 @@ mod control;
 mod data;
 mod everything;
 mod faults;
+mod matching;
 mod pages;
 mod running;
 mod search;
@@ -19,8 +20,8 @@ mod tokens;
 pub use control::{Control, ControlError};
 pub use data::{InvalidData, MemberData, ResourceFault};
 pub use faults::{
-    AnswerFault, CertificateFault, CompartmentFault, Faults, IdentifierFault, PagingFault,
-    TokenFault,
+    AnswerFault, CertificateFault, CompartmentFault, Faults, IdentifierFault, MatchFault,
+    PagingFault, TokenFault,
 };
 pub use running::{Simulator, SimulatorOptions, StartError, TlsFaults};
 pub use tokens::{ClientProof, TokenRules};

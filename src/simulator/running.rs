@@ -36,6 +36,10 @@ const KEEP_ALIVE: Duration = Duration::from_mins(1);
 pub struct SimulatorOptions {
     /// Whether `Patient/$everything` is there and declared.
     pub everything: bool,
+    /// Whether `Patient/$match` is there and declared.
+    pub matching: bool,
+    /// Whether searches may be posted.
+    pub posted_searches: bool,
     /// Entries a page where `_count` says nothing.
     pub page_size: u32,
     /// Entries a page at most, whatever `_count` says.
@@ -50,6 +54,8 @@ impl Default for SimulatorOptions {
     fn default() -> Self {
         Self {
             everything: true,
+            matching: true,
+            posted_searches: true,
             page_size: 100,
             page_size_max: 1000,
             workers: 1,

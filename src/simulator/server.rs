@@ -25,12 +25,12 @@ use super::{
     answer::{Answer, Answerer, Asked, Question, Refusal},
     faults::{AnswerFault, CertificateFault, Faults},
     pages::PageToken,
-    running::TlsFaults,
+    running::{SimulatorOptions, TlsFaults},
     search::Handling,
     tokens::{Tokens, unauthorized},
 };
 use crate::fhir::{
-    FHIR_JSON, IssueType, OperationOutcome,
+    FHIR_JSON, IssueType, OperationOutcome, Resource,
     search::{InvalidSearch, QUERY_BYTES_MAX, SearchQuery},
 };
 
@@ -172,14 +172,18 @@ async fn answer(
     payload: web::Payload,
     faults: &Faults,
 ) -> Result<Answer, Refusal> {
-    let question = question(request, payload).await?;
+    let question = question(request, payload, &shared.answerer.options).await?;
     accepts_json(request)?;
     let base = format!("https://{}/fhir", authority(shared, request));
     let asked = Asked { base: &base, handling: handling(request) };
     shared.answerer.answer(question, asked, faults)
 }
 
-async fn question(request: &HttpRequest, payload: web::Payload) -> Result<Question, Refusal> {
+async fn question(
+    request: &HttpRequest,
+    payload: web::Payload,
+    options: &SimulatorOptions,
+) -> Result<Question, Refusal> {
     let path = request.path().strip_prefix("/fhir").ok_or(Refusal::UnknownAddress)?;
     let segments: Vec<_> = path.split('/').filter(|segment| !segment.is_empty()).collect();
     let told = |text: &str| SearchQuery::parse(text);
@@ -188,6 +192,13 @@ async fn question(request: &HttpRequest, payload: web::Payload) -> Result<Questi
     match segments.as_slice() {
         ["metadata"] if get => Ok(Question::Capabilities),
         [] if get => page(&told(query)?),
+        ["Patient", "$match"] if request.method() == Method::POST => {
+            let body = posted(request, payload, "json").await?;
+            Resource::parse(&body).map(Question::Match).map_err(|_| Refusal::NoPatient)
+        }
+        [_, "_search"] if request.method() == Method::POST && !options.posted_searches => {
+            Err(Refusal::PostedSearch)
+        }
         [kind, "_search"] if request.method() == Method::POST => {
             let mut query = told(query)?;
             query.extend(&form(request, payload).await?)?;
@@ -214,15 +225,25 @@ fn page(query: &SearchQuery) -> Result<Question, Refusal> {
 }
 
 async fn form(request: &HttpRequest, payload: web::Payload) -> Result<String, Refusal> {
+    let body = posted(request, payload, "x-www-form-urlencoded").await?;
+    String::from_utf8(body.into()).map_err(|_| InvalidSearch::Characters.into())
+}
+
+/// A body of this media type, the part after `application/` or after the plus.
+async fn posted(
+    request: &HttpRequest,
+    payload: web::Payload,
+    media: &str,
+) -> Result<Bytes, Refusal> {
     let kind = header_text(request, &header::CONTENT_TYPE).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let told = kind.strip_prefix("application/").map(|kind| kind.rsplit('+').next() == Some(media));
+    if told != Some(true) {
         return Err(Refusal::MediaType);
     }
     let body = payload.to_bytes_limited(QUERY_BYTES_MAX).await.map_err(|_| Refusal::TooLarge)?;
-    // A body that breaks off is a search that nobody asked.
-    let body = body.map_err(|_| InvalidSearch::Characters)?;
-    String::from_utf8(body.into()).map_err(|_| InvalidSearch::Characters.into())
+    // A body that breaks off is a question that nobody asked.
+    Ok(body.map_err(|_| InvalidSearch::Characters)?)
 }
 
 fn accepts_json(request: &HttpRequest) -> Result<(), Refusal> {
@@ -366,7 +387,10 @@ fn refuse(refusal: &Refusal) -> HttpResponse {
         Refusal::UnknownParameter(_) => (StatusCode::BAD_REQUEST, IssueType::NotSupported),
         Refusal::UnknownResource => (StatusCode::NOT_FOUND, IssueType::NotFound),
         Refusal::UnknownAddress => (StatusCode::NOT_FOUND, IssueType::NotSupported),
-        Refusal::Method => (StatusCode::METHOD_NOT_ALLOWED, IssueType::NotSupported),
+        Refusal::Method | Refusal::PostedSearch => {
+            (StatusCode::METHOD_NOT_ALLOWED, IssueType::NotSupported)
+        }
+        Refusal::NoPatient => (StatusCode::BAD_REQUEST, IssueType::Required),
         Refusal::ForgottenPage => (StatusCode::GONE, IssueType::Expired),
         Refusal::NotAcceptable => (StatusCode::NOT_ACCEPTABLE, IssueType::NotSupported),
         Refusal::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, IssueType::NotSupported),

@@ -59,6 +59,8 @@ pub enum Interaction {
     ResourceSearch,
     /// A read of one clinical resource.
     ResourceRead,
+    /// A member is asked whom it knows of a patient's demographics, which go there.
+    Discovery,
     /// `PUT Patient?identifier=` (IHE ITI-104), or another identity feed.
     Feed,
     /// `DELETE Patient?identifier=` (IHE ITI-104), or another feed's end of a record.
@@ -102,6 +104,7 @@ impl Interaction {
             | Self::Everything
             | Self::Summary
             | Self::ResourceSearch
+            | Self::Discovery
             | Self::ConsentSearch
             | Self::AuditSearch
             | Self::ReviewRead => Pattern::Query,
@@ -123,7 +126,8 @@ impl Interaction {
             | Self::CrossReference
             | Self::LocateRecords
             | Self::Everything
-            | Self::Summary => "operation",
+            | Self::Summary
+            | Self::Discovery => "operation",
             Self::PatientSearch
             | Self::ResourceSearch
             | Self::ConsentSearch
@@ -155,6 +159,7 @@ impl Interaction {
             | Self::PatientRead
             | Self::Everything
             | Self::Summary
+            | Self::Discovery
             | Self::ResourceSearch
             | Self::ResourceRead
             | Self::ConsentWrite

@@ -4,11 +4,13 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::AuditSettings;
-use super::action::{AuditNote, AuditStart, Closing, Disclosure, Pattern, RawRequest};
+use super::action::{AuditNote, AuditStart, Closing, Disclosure, Interaction, Pattern, RawRequest};
 use crate::access::Refusal;
 use crate::domain::{EnterpriseId, PurposeOfUse};
 
 const DICOM: &str = "http://dicom.nema.org/resources/ontology/DCM";
+/// The subtype of an event in which demographics went to a member.
+pub(super) const DISCOVERY: &str = "discovery";
 const BALP: &str = "https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit.";
 
 /// FHIR R4 `audit-event-outcome`.
@@ -311,6 +313,9 @@ impl<'a> Facts<'a> {
         if let Some(transaction) = start.interaction.transaction() {
             subtypes.push(coding("urn:ihe:event-type-code", transaction, transaction));
         }
+        if start.interaction == Interaction::Discovery {
+            subtypes.push(coding("urn:tessera:event-type-code", DISCOVERY, "Patient discovery"));
+        }
         Value::Array(subtypes)
     }
 
@@ -420,7 +425,10 @@ impl<'a> Facts<'a> {
             entities.push(json!({
                 "type": entity_type("2", "System Object"),
                 "role": role("20", "Job"),
-                "name": "matching policy",
+                "name": match start.interaction {
+                    Interaction::Discovery => DISCOVERY,
+                    _ => "matching policy",
+                },
                 "detail": notes.collect::<Vec<Value>>(),
             }));
         }

@@ -3,7 +3,10 @@ use std::ops::RangeInclusive;
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::log::{AuditError, AuditLog};
+use super::{
+    event::DISCOVERY,
+    log::{AuditError, AuditLog},
+};
 use crate::{domain::EnterpriseId, storage::AuditRow};
 
 /// Rows read at once.
@@ -40,6 +43,10 @@ impl Shown {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let who = &body["agent"][0]["who"];
         let interaction = body["subtype"].as_array()?.last()?;
+        // Demographics went to a member, and nothing to whoever asked.
+        if interaction["code"] == DISCOVERY {
+            return None;
+        }
         Some(Self {
             seq: row.seq,
             recorded: row.entry.recorded,

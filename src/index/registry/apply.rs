@@ -63,6 +63,16 @@ impl Registry {
             }
             _ => return Err(Misfit),
         };
+        match change.effect {
+            _ if change.discovered => {
+                let micros = (change.recorded.unix_timestamp_nanos() / 1_000) as i64;
+                self.discovered.insert(record_no, micros);
+            }
+            Effect::Updated { .. } | Effect::Revived { .. } => {
+                self.discovered.remove(&record_no);
+            }
+            _ => {}
+        }
         for task in &change.tasks {
             self.tasks.raise(task, record_no, change.recorded);
         }

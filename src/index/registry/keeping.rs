@@ -88,6 +88,7 @@ impl Kept for Registry {
             absorbed,
             by_entry,
             stale,
+            discovered,
             standings,
             former_keys,
             given_up,
@@ -107,6 +108,7 @@ impl Kept for Registry {
         absorbed.keep(out);
         by_entry.keep(out);
         stale.keep(out);
+        discovered.keep(out);
         standings.keep(out);
         former_keys.keep(out);
         given_up.keep(out);
@@ -132,6 +134,7 @@ impl Kept for Registry {
             absorbed: Kept::read(from)?,
             by_entry: Kept::read(from)?,
             stale: Kept::read(from)?,
+            discovered: Kept::read(from)?,
             standings: Kept::read(from)?,
             former_keys: Kept::read(from)?,
             given_up: Kept::read(from)?,
@@ -171,6 +174,7 @@ impl Registry {
             absorbed,
             by_entry,
             stale,
+            discovered,
             standings,
             former_keys,
             given_up,
@@ -200,6 +204,7 @@ impl Registry {
         let mut rest: Vec<String> = Vec::new();
         rest.extend(absorbed.iter().map(|(into, gone)| format!("absorbed {into} {gone:?}")));
         rest.extend(stale.iter().map(|content| format!("stale {}", content.0)));
+        rest.extend(discovered.iter().map(|(no, found)| format!("discovered {no} {found}")));
         rest.extend(standings.iter().map(|(no, standing)| format!("standing {no} {standing:?}")));
         for (no, keys) in former_keys {
             let keys: Vec<String> = keys.iter().map(spelled).collect();
