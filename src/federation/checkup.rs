@@ -221,7 +221,8 @@ async fn reach(
     let path = format!("{}/metadata", url.path().trim_end_matches('/'));
     let shaken = addresses.into_iter().take(2).map(|address| {
         let (tls, host, path) = (tls.clone(), bare.clone(), path.clone());
-        move || shake_hands(address, &host, tls, &path, STEP_PATIENCE)
+        let expected = member.server_name().unwrap_or(&bare).to_owned();
+        move || shake_hands(address, (&host, &expected), tls, &path, STEP_PATIENCE)
     });
     let mut result = Err(HandshakeFault::Silent);
     for attempt in shaken {

@@ -15,7 +15,9 @@ use super::{
 use crate::{
     directory::{Member, TlsVersion},
     domain::Clock,
-    tls::{Credentials, MemberTls, TrustRoots, client_config, read_trust_roots},
+    tls::{
+        Credentials, MemberTls, TrustRoots, client_config, expect_server_name, read_trust_roots,
+    },
 };
 
 /// With what the gateway shows itself to members, and whom it trusts there.
@@ -86,6 +88,12 @@ pub(super) fn tls_towards(
         TlsVersion::Tls12 => MemberTls::Tls12OrLater,
         TlsVersion::Tls13 => MemberTls::Tls13,
     };
-    client_config(&identity.credentials, &authorities, versions)
-        .map_err(|_| "the gateway's certificate is not usable")
+    let mut config = client_config(&identity.credentials, &authorities, versions)
+        .map_err(|_| "the gateway's certificate is not usable")?;
+    if let (Some(name), Some(host)) = (member.server_name(), member.fhir_base().host_str()) {
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        expect_server_name(&mut config, &authorities, host, name)
+            .map_err(|_| "its server_name is not the name of a host")?;
+    }
+    Ok(config)
 }

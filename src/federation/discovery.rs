@@ -128,7 +128,7 @@ impl<T: Transport> Lookup<'_, T> {
             "parameter": [
                 {"name": "resource", "resource": patient},
                 {"name": "onlyCertainMatches", "valueBoolean": false},
-                {"name": "count", "valueInteger": self.settings.discovery_candidates_max},
+                {"name": "count", "valueInteger": self.count()},
             ],
         });
         let url = self.base.below(&["Patient", "$match"]);
@@ -138,9 +138,14 @@ impl<T: Transport> Lookup<'_, T> {
     /// `Patient?family=…&birthdate=…` (FHIR R4), posted.
     fn searching(&self, sought: &Sought, given: Option<&str>) -> Ask {
         let has = |quirk| self.member.has_quirk(quirk);
-        let count = (!has(Quirk::NoCount)).then_some(self.settings.discovery_candidates_max);
+        let count = (!has(Quirk::NoCount)).then(|| self.count());
         let url = self.base.patients_like(&sought.families, &sought.born, given, count);
         Ask::search(url, !has(Quirk::GetOnly))
+    }
+
+    /// One more than are looked at: without it, one who was cut off would look like nobody.
+    fn count(&self) -> usize {
+        self.settings.discovery_candidates_max + 1
     }
 
     async fn ask(&self, ask: &Ask) -> Result<Candidates, Status> {

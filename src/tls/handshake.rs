@@ -48,8 +48,8 @@ pub enum HandshakeFault {
     UnknownAuthority,
     /// It bears other names.
     #[error(
-        "the server's certificate is not made out to {0}; the host of fhir_base must be one of its \
-         names"
+        "the server's certificate is not made out to {0}; the host of fhir_base, or else `server_name`, must be \
+         one of its names"
     )]
     AnotherName(String),
     /// It was taken back.
@@ -73,10 +73,11 @@ pub enum HandshakeFault {
 }
 
 /// Connects, shakes hands, sends one request and waits for the first byte of its answer: with
-/// TLS 1.3 a refusal of our certificate comes only then. Blocks, for `patience` at each step.
+/// TLS 1.3 a refusal of our certificate comes only then. `expected` is the name that the certificate
+/// should bear. Blocks, for `patience` at each step.
 pub fn shake_hands(
     address: SocketAddr,
-    host: &str,
+    (host, expected): (&str, &str),
     mut config: ClientConfig,
     path: &str,
     patience: Duration,
@@ -91,10 +92,10 @@ pub fn shake_hands(
         .and_then(|()| tcp.set_write_timeout(Some(patience)))
         .map_err(|error| HandshakeFault::NoConnection(error.kind()))?;
     let session = ClientConnection::new(Arc::new(config), name)
-        .map_err(|error| fault_of_tls(&error, host))?;
+        .map_err(|error| fault_of_tls(&error, expected))?;
     let mut stream = StreamOwned::new(session, tcp);
     while stream.conn.is_handshaking() {
-        stream.conn.complete_io(&mut stream.sock).map_err(|error| fault_of(&error, host))?;
+        stream.conn.complete_io(&mut stream.sock).map_err(|error| fault_of(&error, expected))?;
     }
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept: application/fhir+json\r\nConnection: close\r\n\r\n"

@@ -11,6 +11,7 @@ mod faulty;
 mod handshake;
 pub mod pki;
 mod server;
+mod server_name;
 
 pub use client::{MemberTls, client_config};
 pub use connection::{ClientCertificate, ClientSocket, remember_client_certificate};
@@ -21,6 +22,7 @@ pub use faulty::FaultyCredentials;
 pub use handshake::{HandshakeFault, SeenCertificate, certificate_end, shake_hands};
 pub use pki::{DevelopmentPki, PkiParties, mint_development_pki};
 pub use server::ServerTls;
+pub use server_name::{InvalidServerName, expect_server_name};
 
 /// The cryptography in use: aws-lc-rs, handed in everywhere rather than installed for the process.
 fn provider() -> std::sync::Arc<rustls::crypto::CryptoProvider> {

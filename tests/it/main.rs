@@ -21,6 +21,7 @@ mod backup;
 mod chaos;
 mod cli;
 mod directory;
+mod discovery;
 mod documents;
 mod durability;
 mod everything;

@@ -136,6 +136,38 @@ async fn oddities_are_noticed_and_saved_where_that_is_wanted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_way_in_which_patients_are_looked_for_is_tried() {
+    let patient = ruth_at_lake();
+    let check = |site: Site, mode: &str, lines: &[&str]| {
+        let stage = stage(site.told("discovery", json!(mode)));
+        let told = said(&member(&stage, &["test", "lake", "--patient", &patient]));
+        for line in lines {
+            assert!(told.contains(line), "{mode}: {line}: {told}");
+        }
+        let failed = told.contains("FAIL");
+        let activated = member(&stage, &["activate", "lake", "--patient", &patient]);
+        assert_eq!(activated.status.success(), !failed, "{mode}: {}", said(&activated));
+    };
+    let found = ["ok    discovery", "the patient to try with is found, and nobody else"];
+    check(lake(), "match", &found);
+    check(lake(), "search", &found);
+    check(lake().without_match(), "match", &["FAIL  discovery", "`discovery` may have to be"]);
+    let get = ["ok    discovery", "noticed: quirks = [\"get_only\"]"];
+    check(lake().without_posted_searches(), "search", &get);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_is_reached_by_its_address_is_known_by_its_name() {
+    let elsewhere = || Faults { certificate: CertificateFault::AnotherName, ..Faults::default() };
+    let named = stage(lake().told("server_name", json!("elsewhere.example")));
+    let told = said(&member(&named, &["test", "lake"]));
+    assert!(told.contains("is not made out to elsewhere.example"), "{told}");
+    named.member("lake").set_faults(elsewhere());
+    let activated = member(&named, &["activate", "lake"]);
+    assert!(activated.status.success(), "{}", said(&activated));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_change_is_a_version_and_can_be_taken_back() {
     let stage = stage(lake());
     assert!(member(&stage, &["suspend", "lake"]).status.success());

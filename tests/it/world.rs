@@ -98,6 +98,18 @@ impl Site {
         self
     }
 
+    /// It takes no search by POST.
+    pub(crate) fn without_posted_searches(mut self) -> Self {
+        self.options.posted_searches = false;
+        self
+    }
+
+    /// It has no `Patient/$match`.
+    pub(crate) fn without_match(mut self) -> Self {
+        self.options.matching = false;
+        self
+    }
+
     /// So many entries on its pages, whatever is asked for.
     pub(crate) fn paged(mut self, entries: u32) -> Self {
         (self.options.page_size, self.options.page_size_max) = (entries, entries);

@@ -73,6 +73,15 @@ async fn visit(
     values: &[&str],
     lines: Vec<(&'static str, u16, String)>,
 ) -> (Vec<RecordAnswer>, Vec<String>) {
+    visit_known(values, false, lines).await
+}
+
+/// As [`visit`], of records that were fed or only discovered.
+async fn visit_known(
+    values: &[&str],
+    discovered: bool,
+    lines: Vec<(&'static str, u16, String)>,
+) -> (Vec<RecordAnswer>, Vec<String>) {
     let code = MemberCode::parse("mercy").expect("a code");
     let members = "[[member]]\ncode = \"mercy\"\nname = \"Mercy\"\norganization = \"urn:org\"\n\
         identifier_systems = [\"urn:mrn\"]\nfhir_base = \"https://a.example/fhir\"\n";
@@ -90,6 +99,7 @@ async fn visit(
         .map(|value| SoughtRecord {
             local_id: LocalId::parse("urn:mrn", value).expect("whole"),
             fed: fed.clone(),
+            discovered,
         })
         .collect();
     let visit = Visit {
@@ -129,6 +139,27 @@ async fn searches_stand_in_for_everything_where_it_fails() {
         assert_eq!(answers[0].status, Status::Answered, "{status}");
         assert_eq!(names(&answers[0]), ["Patient", "Goal"]);
     }
+}
+
+#[tokio::test]
+async fn what_was_only_discovered_has_to_be_confirmed() {
+    let bare =
+        r#"{"resourceType":"Patient","id":"7","identifier":[{"system":"urn:mrn","value":"A1"}]}"#;
+    let lines = || {
+        vec![
+            ("metadata", 200, statement(&[("Patient", &[]), ("Goal", &["patient"])])),
+            ("identifier=", 200, bundle(&[bare])),
+            ("$everything", 200, bundle(&[bare, GOAL])),
+        ]
+    };
+    let (answers, _) = visit_known(&["A1"], false, lines()).await;
+    assert_eq!(
+        (answers[0].status, answers[0].identity),
+        (Status::Answered, Identity::NotConfirmed)
+    );
+    let (answers, asked) = visit_known(&["A1"], true, lines()).await;
+    assert_eq!(answers[0].status, Status::Withheld(Withholding::NotConfirmed));
+    assert!(answers[0].resources.is_empty() && asked.iter().all(|url| !url.contains("everything")));
 }
 
 #[tokio::test]
