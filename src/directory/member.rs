@@ -89,7 +89,7 @@ impl Member {
         let mut quirks = told.quirks;
         quirks.sort_unstable();
         quirks.dedup();
-        let serves_postal_codes = postal_codes(told.serves_postal_codes)?;
+        let serves_postal_codes = postal_codes(&told.serves_postal_codes)?;
         let identifier_systems = identifier_systems(told.identifier_systems)?;
         authority::check(&told.authority, &identifier_systems)?;
         told.utc_offset.as_deref().map(authority::utc_offset).transpose()?;
@@ -395,7 +395,7 @@ fn identifier_systems(mut systems: Vec<String>) -> Result<Vec<String>, InvalidMe
     Ok(systems)
 }
 
-fn postal_codes(told: Vec<String>) -> Result<Vec<String>, InvalidMember> {
+fn postal_codes(told: &[String]) -> Result<Vec<String>, InvalidMember> {
     let mut codes: Vec<String> = told.iter().map(|code| plain_postal_code(code)).collect();
     let is_beginning = |code: &String| (2..=10).contains(&code.len());
     if codes.len() > POSTAL_CODES_MAX || !codes.iter().all(is_beginning) {

@@ -1,7 +1,7 @@
 //! A question on its way to members: to those that hold records of the person, and to those at which
 //! the person is looked for, all at once.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 
@@ -43,7 +43,7 @@ impl<'a> Asking<'a> {
         if let Some(golden) = GoldenView::of(permit.person(), &locations) {
             for place in places(exchange, &permit, &golden, named) {
                 let told = golden.demographics.clone();
-                looking.push(look(exchange, call.clone(), permit.clone(), place, told, query.clone()));
+                looking.push(look(exchange, call.clone(), permit.clone(), place, told, query.deadline));
             }
         }
         let started = Instant::now();
@@ -107,9 +107,9 @@ fn look(
     permit: Permit,
     place: Place,
     told: Demographics,
-    query: RecordQuery,
+    deadline: Duration,
 ) -> BoxFuture<'_, Looked> {
-    Box::pin(async move { discover(exchange, &call, &permit, place, &told, query.deadline).await })
+    Box::pin(async move { discover(exchange, &call, &permit, place, &told, deadline).await })
 }
 
 /// The permitted records that may be asked for: without those whose time is over.

@@ -97,12 +97,11 @@ fn grade(status: Status) -> (IssueSeverity, IssueType) {
         Status::Empty(Emptiness::PatientUnknown) => (Information, IssueType::NotFound),
         Status::Refused(refusal) => (Warning, refusal_code(refusal)),
         Status::TimedOut => (Warning, IssueType::Timeout),
-        Status::Truncated(_) => (Warning, IssueType::Incomplete),
         Status::Withheld(Withholding::SeveralPatients)
         | Status::NotIdentified(Doubt::Several | Doubt::TooMany) => {
             (Warning, IssueType::MultipleMatches)
         }
-        Status::NotIdentified(_) => (Warning, IssueType::Incomplete),
+        Status::Truncated(_) | Status::NotIdentified(_) => (Warning, IssueType::Incomplete),
         Status::Withheld(_) => (Warning, IssueType::Conflict),
         Status::Unreachable(fault) => (Warning, fault_code(fault)),
         Status::NotAsked(reason) => not_asked_grade(reason),

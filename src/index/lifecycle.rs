@@ -267,7 +267,7 @@ impl<'a> Local<'a> {
         before: OffsetDateTime,
     ) -> Result<Decided, LocalRefusal> {
         let no = self.registry().find(record).ok_or(LocalRefusal::UnknownRecord)?;
-        if !self.registry().discovered_at(no).is_some_and(|found| found < before) {
+        if self.registry().discovered_at(no).is_none_or(|found| found >= before) {
             return Ok(self.decided(DeedKind::Retired, no, Following::Unchanged));
         }
         self.draft.deed.expired = true;
