@@ -1,15 +1,24 @@
 //! What the gateway adds to its slowest member: the end of the answer at whoever asked, minus the
 //! moment at which the last byte of the slowest member was sent.
 //!
+//! Also: what the gateway spends once the last byte has come, beside a merge that parses everything into
+//! `serde_json::Value`; whether members in trouble slow the others; and a thousand who ask at once.
+//!
 //! `cargo bench --bench fan_out`. The gateway is a process of its own (`tessera serve`). Simulated
 //! members run here, each behind a relay that notes when it passes bytes on, just before it does.
 
 #[path = "chart/mod.rs"]
 mod chart;
+#[path = "fan_out/crowd.rs"]
+mod crowd;
 #[path = "figures/mod.rs"]
 mod figures;
+#[path = "record_merge/on_values.rs"]
+mod on_values;
 #[path = "fan_out/relay.rs"]
 mod relay;
+#[path = "fan_out/troubled.rs"]
+mod troubled;
 #[path = "world/mod.rs"]
 mod world;
 
@@ -26,13 +35,15 @@ use reqwest::{Method, header::LOCATION};
 use serde_json::{Value, json};
 use tessera::{
     fhir::Resource,
-    simulator::{AnswerFault, Faults, MemberData, Simulator, SimulatorOptions},
+    simulator::{Faults, MemberData, Simulator, SimulatorOptions},
     tls::{RevocationLists, ServerTls},
 };
 use time::OffsetDateTime;
 
 use chart::chart;
-use figures::{Times, is_measured, load_average, ms, print_table, processor_time, say};
+use figures::{
+    Times, is_measured, load_average, ms, print_table, processor_time, say, threads_time,
+};
 use relay::Relay;
 use world::{Client, World, record_system};
 
@@ -44,7 +55,11 @@ const MEMBERS: usize = 8;
 /// Between the delays of two members, where they answer one after another.
 const STAGGER: Duration = Duration::from_millis(15);
 /// How long the gateway waits for a member here, in milliseconds.
-const DEADLINE_MS: u64 = 2_000;
+const DEADLINE_MS: u64 = 1_000;
+/// How long it may take where very many ask, in milliseconds.
+const CROWD_DEADLINE_MS: u64 = 60_000;
+/// Before the last member answers, where what is done after the last byte is measured.
+const LAST_DELAY: Duration = Duration::from_millis(150);
 const RECORD_NUMBER: &str = "7";
 const PATIENT_ID: &str = "p1";
 
@@ -86,65 +101,139 @@ fn main() -> Result<()> {
     let bases: Vec<String> =
         relays.iter().map(|one| format!("https://{}/fhir", one.address)).collect();
     let address = free_address()?;
-    let deadlines =
-        json!({"routine_deadline_ms": DEADLINE_MS, "emergency_deadline_ms": DEADLINE_MS});
-    world.configure(&bases, &address.to_string(), None, &deadlines)?;
+    // A member in trouble is to be asked each time, not spared by its breaker.
+    let patience = |ms: u64| json!({"routine_deadline_ms": ms, "emergency_deadline_ms": ms, "breaker_failures": 100_000});
+    world.configure(&bases, &address.to_string(), None, &patience(DEADLINE_MS))?;
     let gateway = serve(&world, address)?;
-    runtime.block_on(measure(&world, &gateway, &members, &relays, address, queries))
+    let person = runtime.block_on(feed_all(&world, &format!("https://{address}/fhir")))?;
+    let path = format!("Patient/{person}/$everything");
+    let bench = Bench { world: &world, members: &members, relays: &relays, path: &path, address };
+    runtime.block_on(bench.measure(&gateway, (resources, queries)))?;
+    drop(gateway);
+
+    let callers = if is_measured() { 1_000 } else { 20 };
+    let address = free_address()?;
+    world.configure(&bases, &address.to_string(), None, &patience(CROWD_DEADLINE_MS))?;
+    let gateway = serve(&world, address)?;
+    let base_url = format!("https://{address}/fhir");
+    let departments = (0..4).map(|_| world.department(&base_url)).collect::<Result<Vec<_>>>()?;
+    runtime.block_on(crowd::crowd(&departments, &path, callers, &gateway.process()))?;
+    say(&format!("\nAt the end: {}", load_average()?))?;
+    Ok(())
 }
 
-async fn measure(
-    world: &World,
-    gateway: &Gateway,
-    members: &[Simulator],
-    relays: &[Relay],
+/// What all measurements share.
+struct Bench<'a> {
+    world: &'a World,
+    members: &'a [Simulator],
+    relays: &'a [Relay],
+    path: &'a str,
     address: SocketAddr,
-    queries: usize,
-) -> Result<()> {
-    let base_url = format!("https://{address}/fhir");
-    let person = feed_all(world, &base_url).await?;
-    let path = format!("Patient/{person}/$everything");
-    let department = world.department(&base_url)?;
-    // Connections open, capabilities read.
-    for _ in 0..3 {
-        query(&department, &path, relays).await?;
+}
+
+impl Bench<'_> {
+    async fn measure(&self, gateway: &Gateway, (resources, queries): (usize, usize)) -> Result<()> {
+        let department = self.world.department(&format!("https://{}/fhir", self.address))?;
+        // Connections open, capabilities read.
+        for _ in 0..3 {
+            query(&department, self.path, self.relays).await?;
+        }
+        self.added(gateway, &department, queries).await?;
+        self.after_last_byte(gateway, &department, (resources, queries)).await?;
+        let runs = if is_measured() { (5, 20) } else { (1, 2) };
+        troubled::troubled(self.members, &department, self.path, self.relays, runs).await
     }
-    let mut rows = Vec::new();
-    for (title, stagger) in
-        [("all at once", Duration::ZERO), ("one after another, 15 ms apart", STAGGER)]
-    {
-        for (at, member) in members.iter().enumerate() {
-            member.set_faults(Faults { delay: stagger * at as u32, ..Faults::default() });
+
+    /// The time from the slowest member's last byte to the end of the answer.
+    async fn added(&self, gateway: &Gateway, department: &Client, queries: usize) -> Result<()> {
+        let mut rows = Vec::new();
+        for (title, stagger) in
+            [("all at once", Duration::ZERO), ("one after another, 15 ms apart", STAGGER)]
+        {
+            for (at, member) in self.members.iter().enumerate() {
+                member.set_faults(Faults { delay: stagger * at as u32, ..Faults::default() });
+            }
+            let spent = processor_time(&gateway.process())?;
+            let mut asked = Vec::new();
+            for _ in 0..queries {
+                asked.push(query(department, self.path, self.relays).await?);
+            }
+            let spent = processor_time(&gateway.process())?.saturating_sub(spent);
+            rows.push(row(title, &asked, spent));
         }
         let spent = processor_time(&gateway.process())?;
         let mut asked = Vec::new();
         for _ in 0..queries {
-            asked.push(query(&department, &path, relays).await?);
+            asked.push(query_kept(department, self.path, self.relays).await?);
         }
         let spent = processor_time(&gateway.process())?.saturating_sub(spent);
-        rows.push(row(title, &asked, spent));
+        rows.push(row("a moment ago: the gateway kept it", &asked, spent));
+        let head = [
+            "members answer",
+            "queries",
+            "resources each",
+            "answer p50 ms",
+            "answer p99 ms",
+            "time added p50 ms",
+            "time added p99 ms",
+            "gateway CPU ms each",
+        ];
+        print_table("Time added to the slowest member", &head, &rows)?;
+        Ok(())
     }
-    let mut asked = Vec::new();
-    let spent = processor_time(&gateway.process())?;
-    for _ in 0..queries {
-        asked.push(query_kept(&department, &path, relays).await?);
+
+    /// What the gateway spends from the last byte of the last member to the end of the answer, where
+    /// the others answered before; beside a merge of all on `serde_json::Value`.
+    async fn after_last_byte(
+        &self,
+        gateway: &Gateway,
+        department: &Client,
+        (resources, queries): (usize, usize),
+    ) -> Result<()> {
+        let (last, others) = self.members.split_last().context("there are members")?;
+        for member in others {
+            member.set_faults(Faults::default());
+        }
+        last.set_faults(Faults { delay: LAST_DELAY, ..Faults::default() });
+        let relay = self.relays.last().context("there are relays")?;
+        relay.watch(gateway.0.id());
+        let (mut spent, mut added) = (Vec::new(), Vec::new());
+        for _ in 0..queries {
+            let asked = query(department, self.path, self.relays).await?;
+            let now = threads_time(&gateway.process())?;
+            spent.push(now.saturating_sub(relay.spent_at_last_byte()));
+            added.push(asked.added());
+        }
+        relay.watch(0);
+        let told: Vec<Vec<String>> =
+            (0..MEMBERS).map(|member| chart(member, PATIENT_ID, resources)).collect();
+        let mut merged = Vec::new();
+        for _ in 0..queries {
+            let before = threads_time("self")?;
+            std::hint::black_box(on_values::grouped(&told)?);
+            merged.push(threads_time("self")?.saturating_sub(before));
+        }
+        let times = |all: Vec<Duration>| all.into_iter().collect::<Times>();
+        let (spent, added, merged) = (times(spent), times(added), times(merged));
+        let ratio = spent.ms(0.5) / merged.ms(0.5);
+        let rows = [
+            vec![
+                "gateway, after the last byte".to_owned(),
+                ms(added.ms(0.5)),
+                ms(spent.ms(0.5)),
+                format!("{ratio:.2}"),
+            ],
+            vec![
+                "merge on `serde_json::Value`".to_owned(),
+                "-".to_owned(),
+                ms(merged.ms(0.5)),
+                "1.00".to_owned(),
+            ],
+        ];
+        let head = ["", "time p50 ms", "CPU p50 ms", "ratio"];
+        print_table("After the last byte, one member answering last", &head, &rows)?;
+        Ok(())
     }
-    let spent = processor_time(&gateway.process())?.saturating_sub(spent);
-    rows.push(row("a moment ago: the gateway kept it", &asked, spent));
-    let head = [
-        "members answer",
-        "queries",
-        "resources each",
-        "answer p50 ms",
-        "answer p99 ms",
-        "time added p50 ms",
-        "time added p99 ms",
-        "gateway CPU ms each",
-    ];
-    print_table("Time added to the slowest member", &head, &rows)?;
-    stalled(members, &department, &path, relays, queries.min(12)).await?;
-    say(&format!("\nAt the end: {}", load_average()?))?;
-    Ok(())
 }
 
 fn row(title: &str, asked: &[Query], spent: Duration) -> Vec<String> {
@@ -168,51 +257,6 @@ impl Query {
         let slowest = self.last_bytes.iter().max().copied().unwrap_or_default();
         self.ended.saturating_sub(slowest)
     }
-}
-
-/// The first member's answers stop in the middle; how long do the others' take, and the whole?
-async fn stalled(
-    members: &[Simulator],
-    department: &Client,
-    path: &str,
-    relays: &[Relay],
-    queries: usize,
-) -> Result<()> {
-    for member in members {
-        member.set_faults(Faults::default());
-    }
-    let stall = AnswerFault::Stalled { bytes: 2_000 };
-    members[0].set_faults(Faults { answer: stall, ..Faults::default() });
-    let (mut waited, mut spared) = (Vec::new(), Vec::new());
-    for _ in 0..queries {
-        let asked = query(department, path, relays).await?;
-        // With its breaker open the member is not asked, and nobody waits for it.
-        if asked.last_bytes[0].is_zero() { &mut spared } else { &mut waited }.push(asked);
-    }
-    let told = |title: &str, asked: &[Query]| {
-        let ended: Times = asked.iter().map(|query| query.ended).collect();
-        let others =
-            |query: &Query| query.last_bytes[1..].iter().max().copied().unwrap_or_default();
-        let others: Times = asked.iter().map(others).collect();
-        let fewest = asked.iter().map(|query| query.resources).min().unwrap_or_default();
-        vec![
-            title.to_owned(),
-            asked.len().to_string(),
-            fewest.to_string(),
-            ms(others.ms(0.5)),
-            ms(ended.ms(0.5)),
-        ]
-    };
-    let rows = [told("stalls, and is asked", &waited), told("its breaker is open", &spared)];
-    let head = [
-        "the first member",
-        "queries",
-        "resources each",
-        "others' last byte p50 ms",
-        "answer p50 ms",
-    ];
-    print_table(&format!("One member stalled; deadline {DEADLINE_MS} ms"), &head, &rows)?;
-    Ok(())
 }
 
 async fn query(department: &Client, path: &str, relays: &[Relay]) -> Result<Query> {

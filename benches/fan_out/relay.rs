@@ -3,7 +3,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -14,6 +14,8 @@ use tokio::{
     net::{TcpListener, TcpStream, tcp::OwnedWriteHalf},
     task::JoinHandle,
 };
+
+use crate::figures::threads_time;
 
 /// Encrypted frames below this many bytes are HTTP/2's housekeeping, never the end of a body.
 const HOUSEKEEPING_BYTES_MAX: usize = 64;
@@ -30,6 +32,10 @@ struct Passed {
     made: Instant,
     /// Nanoseconds after `made`.
     last: AtomicU64,
+    /// The gateway's process, whose processor time is noted with the last byte; 0 for nobody's.
+    watched: AtomicU32,
+    /// What it had spent then, in nanoseconds.
+    spent: AtomicU64,
 }
 
 impl Relay {
@@ -37,7 +43,12 @@ impl Relay {
     pub(crate) async fn before(member: SocketAddr) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let passed = Arc::new(Passed { made: Instant::now(), last: AtomicU64::new(NEVER) });
+        let passed = Arc::new(Passed {
+            made: Instant::now(),
+            last: AtomicU64::new(NEVER),
+            watched: AtomicU32::new(0),
+            spent: AtomicU64::new(0),
+        });
         let noting = Arc::clone(&passed);
         let accepting = tokio::spawn(async move {
             while let Ok((connection, _)) = listener.accept().await {
@@ -50,6 +61,16 @@ impl Relay {
 
     pub(crate) fn forget(&self) {
         self.passed.last.store(NEVER, Ordering::SeqCst);
+    }
+
+    /// Notes from now on what this process has spent when the last byte is passed on.
+    pub(crate) fn watch(&self, process: u32) {
+        self.passed.watched.store(process, Ordering::SeqCst);
+    }
+
+    /// What the watched process had spent when the last byte was passed on.
+    pub(crate) fn spent_at_last_byte(&self) -> Duration {
+        Duration::from_nanos(self.passed.spent.load(Ordering::SeqCst))
     }
 
     /// How long after `moment` the last byte was passed on; zero where none was.
@@ -79,6 +100,11 @@ async fn relay(gateway: TcpStream, member: SocketAddr, passed: Arc<Passed>) -> i
     let asked = pass_on(from_gateway, to_member, |_| {});
     let answered = pass_on(from_member, to_gateway, |bytes| {
         if bytes > HOUSEKEEPING_BYTES_MAX {
+            let watched = passed.watched.load(Ordering::SeqCst);
+            if watched != 0 {
+                let spent = threads_time(&watched.to_string()).unwrap_or_default();
+                passed.spent.store(spent.as_nanos() as u64, Ordering::SeqCst);
+            }
             let now = passed.made.elapsed().as_nanos() as u64;
             passed.last.store(now, Ordering::SeqCst);
         }

@@ -74,6 +74,28 @@ pub(crate) fn processor_time(process: &str) -> Result<Duration> {
     Ok(TICK * ticks)
 }
 
+/// The same to the nanosecond, of the threads that live; `Documentation/scheduler/sched-stats.rst`.
+#[allow(dead_code, reason = "some benches have no use for it")]
+pub(crate) fn threads_time(process: &str) -> Result<Duration> {
+    let mut spent = 0;
+    for thread in fs::read_dir(format!("/proc/{process}/task"))? {
+        // A thread may have ended since it was listed.
+        let Ok(told) = fs::read_to_string(thread?.path().join("schedstat")) else { continue };
+        let nanoseconds = told.split_whitespace().next().context("no schedstat")?;
+        spent += nanoseconds.parse::<u64>()?;
+    }
+    Ok(Duration::from_nanos(spent))
+}
+
+/// The most memory that a process has had at once, in bytes; proc(5) `VmHWM`.
+#[allow(dead_code, reason = "some benches have no use for it")]
+pub(crate) fn memory_peak(process: &str) -> Result<u64> {
+    let told = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = told.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+    let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
+    Ok(kilobytes << 10)
+}
+
 /// Whether to measure (`cargo bench`), or only to run through once and small (`cargo test`).
 pub(crate) fn is_measured() -> bool {
     std::env::args().any(|argument| argument == "--bench")

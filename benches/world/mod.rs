@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use bytes::Bytes;
 use clap::Parser as _;
 use reqwest::{
-    Method,
+    Method, StatusCode,
     header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap},
 };
 use serde_json::{Value, json};
@@ -143,6 +143,8 @@ fn member((code, base): (&MemberCode, &String)) -> Value {
         "identifier_systems": [record_system(code)],
         "authority": [{"namespace": code.as_str(), "system": record_system(code)}],
         "fhir_base": base,
+        // The query's own deadline is what counts here.
+        "deadline_ms": 60_000,
         // A member that is nowhere cannot pass the check of one that is asked.
         "status": if base.contains(":1/") { "onboarding" } else { "active" },
     })
@@ -195,6 +197,21 @@ impl Client {
         body: Option<Bytes>,
         cache_control: &str,
     ) -> Result<(HeaderMap, Bytes)> {
+        let (status, headers, body) = self.ask(method, path, body, cache_control).await?;
+        if !status.is_success() {
+            bail!("the gateway answered {status}: {}", String::from_utf8_lossy(&body));
+        }
+        Ok((headers, body))
+    }
+
+    /// Sends one request and reads the whole answer, whatever it is.
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Bytes>,
+        cache_control: &str,
+    ) -> Result<(StatusCode, HeaderMap, Bytes)> {
         let url = format!("{}/{path}", self.base);
         let mut request = self.http.request(method, url).header(ACCEPT, FHIR_JSON);
         request = request.header(CACHE_CONTROL, cache_control);
@@ -203,11 +220,7 @@ impl Client {
         }
         let response = request.send().await?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let body = response.bytes().await?;
-        if !status.is_success() {
-            bail!("the gateway answered {status}: {}", String::from_utf8_lossy(&body));
-        }
-        Ok((headers, body))
+        Ok((status, headers, response.bytes().await?))
     }
 
     /// Feeds one patient (IHE ITI-104).
