@@ -335,6 +335,9 @@ impl Config {
         let entries = self.api.page_entries_max as u64;
         within("api.page_entries_max", entries, 1, 1_000_000)?;
         within("audit.query_bytes_max", self.audit.query_bytes_max as u64, 1 << 10, 1 << 20)?;
+        let answers = self.federation.answers_bytes_max as u64;
+        within("federation.answers_bytes_max", answers, 1 << 20, 1 << 40)?;
+        within("federation.check_interval_s", self.federation.check_interval_s, 0, 31_536_000)?;
         within("federation.probe_interval_s", self.federation.probe_interval_s, 0, 86_400)?;
         self.answer_cache.check()?;
         within("arrivals.queue_max", self.arrivals.queue_max as u64, 1, 100_000)?;

@@ -28,7 +28,7 @@ use crate::{
     domain::Clock,
     exchange::{
         Arrivals, Exchange, MessagesSeen, RecordJobs, RecordLocks, Searches, Sightings, Snapshots,
-        warm_arrivals, watch_links, watch_members,
+        check_members, warm_arrivals, watch_links, watch_members,
     },
     federation::{Federation, FederationError, GatewayIdentity},
     index::{Index, IndexError},
@@ -109,6 +109,11 @@ pub async fn start(
         tokio::spawn(watch_links(Arc::clone(&exchange))),
         tokio::spawn(warm_arrivals(Arc::clone(&exchange))),
     ];
+    let check_every = config.federation.check_interval_s;
+    if check_every > 0 {
+        let every = Duration::from_secs(check_every);
+        watches.push(tokio::spawn(check_members(Arc::clone(&exchange), every)));
+    }
     if every > 0 {
         let every = Duration::from_secs(every);
         watches.push(tokio::spawn(watch_members(Arc::clone(&exchange), every)));

@@ -297,10 +297,8 @@ fn print_checkup(out: &mut impl Write, checkup: &Checkup) -> io::Result<()> {
         };
         writeln!(out, "{mark:<5} {:<14} {}", step.name, step.told)?;
     }
-    if !checkup.quirks.is_empty() {
-        let quirks: Vec<String> =
-            checkup.quirks.iter().map(|quirk| format!("\"{quirk}\"")).collect();
-        writeln!(out, "noticed: quirks = [{}]", quirks.join(", "))?;
+    if !checkup.learned.is_empty() {
+        writeln!(out, "noticed: {}", checkup.learned)?;
     }
     Ok(())
 }

@@ -62,6 +62,9 @@ pub enum InvalidMember {
         /// The key in the file.
         key: &'static str,
     },
+    /// Not an identifier.
+    #[error("check_patient: must be system|value")]
+    CheckPatient,
     /// Not beginnings of postal codes.
     #[error(
         "serves_postal_codes: must be at most {POSTAL_CODES_MAX} beginnings of 2 to 10 letters and digits"

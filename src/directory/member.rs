@@ -5,11 +5,11 @@ use time::UtcOffset;
 use url::Url;
 
 use super::{
-    Authorization, Discovery, InvalidMember, MemberLimits, MemberStatus, Quirk,
+    Authorization, Discovery, InvalidMember, Learned, MemberLimits, MemberStatus, Quirk,
     authority::{self, AssigningAuthority},
     invalid_member::within,
 };
-use crate::domain::MemberCode;
+use crate::domain::{LocalId, MemberCode};
 
 /// The longest name or identifier of a member, in bytes: enough for any legal name, short enough to show.
 pub(super) const TEXT_BYTES_MAX: usize = 256;
@@ -60,6 +60,8 @@ pub struct Member {
     unserved_types: Vec<String>,
     #[serde(skip_serializing_if = "is_none")]
     authorization: Authorization,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    check_patient: Option<String>,
 }
 
 fn is_none(told: &Authorization) -> bool {
@@ -94,6 +96,9 @@ impl Member {
         authority::check(&told.authority, &identifier_systems)?;
         told.utc_offset.as_deref().map(authority::utc_offset).transpose()?;
         told.authorization.check()?;
+        if let Some(patient) = &told.check_patient {
+            local_id(patient).ok_or(InvalidMember::CheckPatient)?;
+        }
         if let Some(matches) = told.page_matches {
             within("page_matches", matches.into(), 1, 10_000)?;
         }
@@ -132,6 +137,7 @@ impl Member {
             arrivals_as: told.arrivals_as,
             unserved_types,
             authorization: told.authorization,
+            check_patient: told.check_patient,
         })
     }
 
@@ -148,6 +154,17 @@ impl Member {
         changed.quirks.extend(learned);
         changed.quirks.sort_unstable();
         changed.quirks.dedup();
+        changed
+    }
+
+    /// The same member with what a check learned of its server.
+    #[must_use]
+    pub fn with_learned(&self, learned: &Learned) -> Self {
+        let mut changed = self.with_quirks(&learned.quirks);
+        changed.page_matches = learned.page_matches.or(changed.page_matches);
+        changed.unserved_types.extend(learned.unserved_types.iter().cloned());
+        changed.unserved_types.sort_unstable();
+        changed.unserved_types.dedup();
         changed
     }
 
@@ -281,6 +298,11 @@ impl Member {
         &self.authorization
     }
 
+    /// A made-up patient whom it keeps for checks, so that they can try records and paging.
+    pub fn check_patient(&self) -> Option<LocalId> {
+        local_id(self.check_patient.as_deref()?)
+    }
+
     /// What is odd about its server.
     pub fn quirks(&self) -> &[Quirk] {
         &self.quirks
@@ -358,6 +380,9 @@ pub struct ToldMember {
     /// How the gateway is let in.
     #[serde(default)]
     pub authorization: Authorization,
+    /// A made-up patient to try with, as system|value.
+    #[serde(default)]
+    pub check_patient: Option<String>,
 }
 
 impl TryFrom<ToldMember> for Member {
@@ -393,6 +418,11 @@ fn identifier_systems(mut systems: Vec<String>) -> Result<Vec<String>, InvalidMe
     systems.sort_unstable();
     systems.dedup();
     Ok(systems)
+}
+
+fn local_id(told: &str) -> Option<LocalId> {
+    let (system, value) = told.split_once('|')?;
+    LocalId::parse(system, value).ok()
 }
 
 fn postal_codes(told: &[String]) -> Result<Vec<String>, InvalidMember> {

@@ -19,7 +19,7 @@ use crate::{
     access::{OpenAudit, Permit, Restrictions},
     directory::Roster,
     domain::{EnterpriseId, MemberCode, PartialDate},
-    federation::{MemberOutcome, RecordQuery, Status},
+    federation::{Held, MemberOutcome, RecordQuery, Status},
     fhir::{Issue, IssueSeverity, IssueType},
     record::{
         Count, MemberAnswer, MergeContext, MergedRecord, RecordIssueKind, TakenIn, merge_taken_in,
@@ -82,6 +82,9 @@ impl<'a> Gathering<'a> {
     ) -> Result<Self, ExchangeError> {
         let permit = permit(exchange, call, id)?;
         let slot = exchange.queries.try_acquire().map_err(|_| ExchangeError::Busy)?;
+        if !exchange.federation.has_room() {
+            return Err(ExchangeError::Busy);
+        }
         let view =
             PatientView::of(exchange, &permit).await?.ok_or(ExchangeError::UnknownPatient)?;
         // Whoever is asked learns that the patient is asked for, so the question is on record first.
@@ -190,6 +193,8 @@ pub(super) struct Heard {
     issues: Vec<Issue>,
     taken: Taken,
     part: Option<Part>,
+    /// The room in memory that it takes.
+    held: Vec<Held>,
 }
 
 enum Taken {
@@ -219,6 +224,7 @@ impl Heard {
         let is_kept = outcome.kept_for.is_some() && part.is_some();
         let mut heard = Self {
             status: outcome.status(),
+            held: outcome.answers.iter().map(|answer| answer.held.clone()).collect(),
             member: outcome.member,
             gave,
             issues,
@@ -297,6 +303,7 @@ async fn put_together(
     mut heard: Vec<Heard>,
 ) -> Result<Snapshot, ExchangeError> {
     let mut complete = heard.iter().all(|one| one.status.is_complete());
+    let _held: Vec<Vec<Held>> = heard.iter().map(|one| one.held.clone()).collect();
     let makings = makings(permit, &heard);
     // The same answers under the same restrictions are the same record.
     let made = makings.as_ref().and_then(|makings| exchange.snapshots.made_of(makings));

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{Call, ExchangeError, error::rejected};
 use crate::{
     access::{AuditLog, AuditStart, Closing, Interaction, OpenAudit, RawRequest, Role},
-    directory::{Change, Directory, Member, MemberStatus, Roster, changes},
+    directory::{Change, Directory, Learned, Member, MemberStatus, Roster, changes},
     domain::{Clock, LocalId, MemberCode, RequestId},
     federation::{Checkup, Federation, Probe},
 };
@@ -16,9 +16,14 @@ use crate::{
 const CHECK: &str = "check";
 /// The kind under which a change of capabilities is written down.
 const CAPABILITIES: &str = "capabilities";
+/// The kind under which oddities are written down that a member's entry does not tell.
+const ODDITIES: &str = "oddities";
 
 /// Members looked at together: those that hang must not hold up the others for long.
 const PROBES_AT_ONCE: usize = 16;
+
+/// Members walked through together; a walk is some forty requests.
+const CHECKS_AT_ONCE: usize = 2;
 
 /// What managing members leans on; a command has this at hand without a whole gateway.
 #[derive(Clone, Copy)]
@@ -156,8 +161,8 @@ impl MemberDesk<'_> {
             manager.may()?;
             let member = self.member(code)?;
             let checkup = self.walk(&member, patient).await?;
-            if learn && !checkup.quirks.is_empty() {
-                self.save(member.with_quirks(&checkup.quirks)).await?;
+            if learn && !checkup.learned.is_empty() {
+                self.save(member.with_learned(&checkup.learned)).await?;
             }
             Ok(checkup)
         };
@@ -187,13 +192,44 @@ impl MemberDesk<'_> {
         settle(audit, resource, reverted.await).await
     }
 
+    /// Walks through every member that is asked as before its activation, and writes down what is odd
+    /// about its server and its entry does not tell. Saving that is an operator's decision.
+    pub async fn check_all(self) {
+        let roster = self.directory.roster();
+        let checking = roster.members().filter(is_watched).map(|member| async move {
+            if let Err(error) = self.check_again(member).await {
+                tracing::error!(member.id = %member.code(), %error, "a check was not written down");
+            }
+        });
+        let checking: Vec<_> = checking.collect();
+        stream::iter(checking).buffer_unordered(CHECKS_AT_ONCE).collect::<()>().await;
+    }
+
+    async fn check_again(self, member: &Member) -> Result<(), ExchangeError> {
+        let checkup = self.walk(member, None).await?;
+        if let Some(failure) = checkup.failure() {
+            tracing::warn!(member.id = %member.code(), %failure, "a member fails its check");
+        }
+        let odd = checkup.learned.beyond(member);
+        let known = self.directory.finding(member.code(), ODDITIES).await?;
+        let known = known.and_then(|(_, body)| serde_json::from_str::<Learned>(&body).ok());
+        if known.unwrap_or_default() == odd {
+            return Ok(());
+        }
+        if !odd.is_empty() {
+            let code = member.code().to_string();
+            metrics::counter!("tessera_member_oddities_total", "member" => code).increment(1);
+            tracing::warn!(member.id = %member.code(), %odd,
+                "a member is odd in a way that its entry does not tell; `member test --learn` saves it");
+        }
+        let body = serde_json::to_string(&odd).expect("oddities are plain data");
+        Ok(self.directory.note(member.code(), ODDITIES, body, self.clock.now()).await?)
+    }
+
     /// Looks at every member that is asked, and writes down whose capabilities have changed.
     pub async fn probe_all(self) {
         let roster = self.directory.roster();
-        let watched = |member: &&Member| {
-            member.status().is_asked() || member.status() == MemberStatus::Testing
-        };
-        let probing = roster.members().filter(watched).map(|member| async move {
+        let probing = roster.members().filter(is_watched).map(|member| async move {
             let probe = self.federation.probe(member.clone()).await;
             if let Err(error) = self.compare(member.code(), &probe).await {
                 tracing::error!(member.id = %member.code(), %error, "a probe was not written down");
@@ -240,6 +276,7 @@ impl MemberDesk<'_> {
         member: &Member,
         patient: Option<LocalId>,
     ) -> Result<Checkup, ExchangeError> {
+        let patient = patient.or_else(|| member.check_patient());
         let checkup = self.federation.check(member.clone(), patient).await;
         let body = serde_json::to_string(&checkup).expect("a check is plain data");
         self.directory.note(member.code(), CHECK, body, self.clock.now()).await?;
@@ -271,6 +308,12 @@ impl MemberDesk<'_> {
         }
         Ok(audits)
     }
+}
+
+/// Whether a member is looked at without being asked for anybody.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "a filter passes it so")]
+fn is_watched(member: &&Member) -> bool {
+    member.status().is_asked() || member.status() == MemberStatus::Testing
 }
 
 /// Whether a member would be asked from now on that was not asked before, or not so.

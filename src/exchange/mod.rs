@@ -107,7 +107,7 @@ pub use take_identity_message::{EntryOutcome, take_identity_message};
 pub use take_message::{Done, MessageDesk, Taken, take_message};
 pub use undo_decision::undo_decision;
 pub use warm_record::{ArrivalSettings, Arrivals, warm_arrivals};
-pub use watch_members::{watch_links, watch_members};
+pub use watch_members::{check_members, watch_links, watch_members};
 pub use who_was_shown::{WronglyShown, who_was_shown};
 
 use crate::{

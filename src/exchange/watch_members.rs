@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 
 use super::{Exchange, expire_discovered};
 
@@ -21,6 +21,17 @@ pub async fn watch_links(exchange: Arc<Exchange>) {
     loop {
         ticks.tick().await;
         expire_discovered(&exchange).await;
+    }
+}
+
+/// Walks through every member that is asked or being tested, each interval. Runs until it is dropped.
+pub async fn check_members(exchange: Arc<Exchange>, every: Duration) {
+    // Not at once: whoever is active was checked when it became so.
+    let mut ticks = interval_at(Instant::now() + every, every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        exchange.member_desk().check_all().await;
     }
 }
 

@@ -145,7 +145,7 @@ struct Told<'a> {
     member: &'a Member,
     certificate: &'a [u8],
     model_version: &'a str,
-    records: Vec<(&'a LocalId, &'a Demographics)>,
+    records: Vec<(&'a LocalId, &'a Demographics, bool)>,
     person: &'a [Demographics],
     types: &'a std::collections::BTreeSet<String>,
     since: Option<i128>,
@@ -165,7 +165,10 @@ impl Question<'_> {
             member: &self.connection.member,
             certificate: certificate.as_ref().map(AsRef::as_ref).unwrap_or_default(),
             model_version: self.model_version,
-            records: records.iter().map(|SoughtRecord { local_id, fed }| (local_id, fed)).collect(),
+            records: records
+                .iter()
+                .map(|SoughtRecord { local_id, fed, discovered }| (local_id, fed, *discovered))
+                .collect(),
             person,
             types,
             since: since.map(time::OffsetDateTime::unix_timestamp_nanos),

@@ -18,7 +18,7 @@ use super::{
     visit::STATEMENT_BYTES_MAX,
 };
 use crate::{
-    directory::{Authorization, Member, Quirk},
+    directory::{Authorization, Learned, Member, Quirk},
     domain::LocalId,
     fhir::Bundle,
     tls::{HandshakeFault, SeenCertificate, shake_hands},
@@ -34,8 +34,9 @@ pub(super) const PAGE_BYTES_MAX: usize = 16 << 20;
 pub struct Checkup {
     /// The steps, in the order in which they were taken; what stands behind a failed one is skipped.
     pub steps: Vec<Step>,
-    /// Oddities of its server that the walk noticed.
-    pub quirks: Vec<Quirk>,
+    /// What the walk noticed of its server.
+    #[serde(flatten)]
+    pub learned: Learned,
     /// What it says it can do.
     pub capabilities: Option<Capabilities>,
     /// When its certificate ends.
@@ -136,12 +137,6 @@ impl Checkup {
 
     fn step(&mut self, name: &str, result: StepResult, told: impl Into<String>) {
         self.steps.push(Step { name: name.to_owned(), result, told: told.into() });
-    }
-
-    pub(super) fn learned(&mut self, quirk: Quirk) {
-        if !self.quirks.contains(&quirk) {
-            self.quirks.push(quirk);
-        }
     }
 }
 
@@ -338,7 +333,7 @@ async fn search_for_nobody(report: &mut Checkup, connection: &Connection) -> boo
     if !by_post && answer.as_ref().is_err_and(|error| error.is_not_served()) {
         let posted = asked(connection, &Ask::search(plain.clone(), true)).await;
         if posted.is_ok() {
-            report.learned(Quirk::PostSearch);
+            report.learned.quirk(Quirk::PostSearch);
             by_post = true;
             answer = posted;
         }
@@ -369,7 +364,7 @@ async fn search_for_nobody(report: &mut Checkup, connection: &Connection) -> boo
     counted.query_pairs_mut().append_pair("_count", "1");
     let counted = asked(connection, &Ask::search(counted, by_post)).await;
     if counted.is_err_and(AskError::is_not_served) && !member.has_quirk(Quirk::NoCount) {
-        report.learned(Quirk::NoCount);
+        report.learned.quirk(Quirk::NoCount);
     }
     by_post
 }

@@ -40,7 +40,7 @@ pub(super) async fn look_for_nobody(
         let by_get = connection.member.with_quirks(&[Quirk::GetOnly]);
         let again = look(connection, &by_get, settings, &nobody).await;
         if again.is_ok() {
-            report.learned(Quirk::GetOnly);
+            report.learned.quirk(Quirk::GetOnly);
             found = again;
         }
     }
@@ -70,8 +70,7 @@ pub(super) async fn look_for_patient(
     (patient, told): (&LocalId, &Demographics),
 ) {
     const NAME: &str = "discovery of the patient";
-    let learned = report.quirks.clone();
-    let member = connection.member.with_quirks(&learned);
+    let member = connection.member.with_learned(&report.learned);
     match look(connection, &member, settings, told).await {
         Ok(found) if found.patients.iter().any(|one| one.local_id == *patient) => {
             let text = match found.patients.len() {

@@ -21,6 +21,8 @@ use crate::{
 
 /// Pages followed to see whether paging works.
 const PAGES_TRIED: usize = 8;
+/// Matches a page that are tried where the usual number is refused.
+const PAGES_OF: [usize; 4] = [100, 50, 20, 10];
 /// An instant after which nothing was ever updated.
 const FAR_FUTURE: &str = "ge2999-01-01T00:00:00Z";
 
@@ -121,7 +123,7 @@ impl RecordWalk<'_> {
         let url = self.connection.base.below(&["Patient", id, "$everything"]);
         match self.page_through(Ask::get(url), id).await {
             Err(error) => {
-                report.learned(Quirk::NoEverything);
+                report.learned.quirk(Quirk::NoEverything);
                 let text = format!(
                     "Patient/$everything is declared and does not work ({}); types are searched \
                      one by one",
@@ -131,7 +133,7 @@ impl RecordWalk<'_> {
             }
             Ok(seen) if seen.leads_away => report.failed(NAME, LEADS_AWAY),
             Ok(seen) if seen.foreign_later > 0 => {
-                report.learned(Quirk::LosesCriteria);
+                report.learned.quirk(Quirk::LosesCriteria);
                 report.warned(NAME, LOSES_CRITERIA);
             }
             Ok(seen) if seen.foreign > 0 => report.warned(NAME, foreign_words(&seen)),
@@ -149,15 +151,15 @@ impl RecordWalk<'_> {
         let by_patient = |kind: &str, served: &super::capability::ServedType| {
             is_patient_data(kind) && served.searches.contains("patient")
         };
+        let no_count = self.connection.member.has_quirk(Quirk::NoCount)
+            || report.learned.quirks.contains(&Quirk::NoCount);
         let mut refused = Vec::new();
         let mut paged: Option<Paged> = None;
         for (kind, served) in told.types.iter().filter(|(kind, served)| by_patient(kind, served)) {
             let mut url = self.connection.base.below(&[kind]);
             url.query_pairs_mut().append_pair("patient", id);
             let whole = url.clone();
-            if !self.connection.member.has_quirk(Quirk::NoCount)
-                && !report.quirks.contains(&Quirk::NoCount)
-            {
+            if !no_count {
                 url.query_pairs_mut().append_pair("_count", "1");
             }
             match self.page_through(self.ask(url), id).await {
@@ -167,21 +169,27 @@ impl RecordWalk<'_> {
                 Ok(_) => {}
                 Err(error) if error.is_not_served() && kind == "Observation" => {
                     if self.narrowed_works(&whole).await {
-                        report.learned(Quirk::CategoryRequired);
+                        report.learned.quirk(Quirk::CategoryRequired);
                     } else {
-                        refused.push(kind.as_str());
+                        refused.push(kind.clone());
                     }
                 }
-                Err(_) => refused.push(kind.as_str()),
+                Err(error) if error.is_not_served() => refused.push(kind.clone()),
+                // It failed, which may pass; it did not refuse.
+                Err(_) => {}
+            }
+            if !no_count && report.learned.page_matches.is_none() {
+                report.learned.page_matches = self.page_limit(&whole).await;
             }
             if served.searches.contains("_lastUpdated") && self.ignores_time(&whole).await {
-                report.learned(Quirk::NoSince);
+                report.learned.quirk(Quirk::NoSince);
             }
         }
         if !refused.is_empty() {
             let types = refused.join(", ");
             let text = format!("listed and not served: {types}; see unserved_types");
             report.warned("types", text);
+            report.learned.unserved_types = refused;
         }
         match paged {
             None => report.skipped(NAME, "no type can be searched by patient"),
@@ -189,7 +197,7 @@ impl RecordWalk<'_> {
                 report.failed(NAME, LEADS_AWAY);
             }
             Some(seen) if seen.foreign_later > 0 => {
-                report.learned(Quirk::LosesCriteria);
+                report.learned.quirk(Quirk::LosesCriteria);
                 report.warned(NAME, LOSES_CRITERIA);
             }
             Some(seen) if seen.foreign > 0 => report.warned(NAME, foreign_words(&seen)),
@@ -198,6 +206,23 @@ impl RecordWalk<'_> {
             }
             Some(seen) => report.passed_step(NAME, format!("{} pages followed", seen.pages)),
         }
+    }
+
+    /// How many matches a page may be asked for, where it refuses as many as a query asks for.
+    async fn page_limit(&self, whole: &Url) -> Option<u16> {
+        let usual = self.connection.member.page_matches();
+        let usual = usual.map_or(self.settings.page_matches, usize::from);
+        let counts = [usual].into_iter().chain(PAGES_OF.into_iter().filter(|few| *few < usual));
+        for count in counts {
+            let mut url = whole.clone();
+            url.query_pairs_mut().append_pair("_count", &count.to_string());
+            match asked(self.connection, &self.ask(url)).await {
+                Ok(_) => return u16::try_from(count).ok().filter(|_| count != usual),
+                Err(error) if error.is_not_served() => {}
+                Err(_) => return None,
+            }
+        }
+        None
     }
 
     async fn narrowed_works(&self, whole: &Url) -> bool {

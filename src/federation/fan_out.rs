@@ -29,6 +29,7 @@ use super::{
     member_client::{Ask, AskError},
     outcome::{Fault, Identity, MemberOutcome, NotAsked, RecordAnswer, Status},
     query::{RecordQuery, Target},
+    room::Room,
     settings::FederationSettings,
     visit::{CapabilityCache, Visit},
 };
@@ -62,6 +63,7 @@ pub enum FederationError {
 /// What all queries share.
 struct Exchange {
     settings: Arc<FederationSettings>,
+    room: Room,
     means: Means,
     directory: Directory,
     judge: IdentityJudge,
@@ -98,6 +100,7 @@ impl Federation {
         let exchange = Exchange {
             means: Means { settings: Arc::clone(&settings), clock, requests_in_all },
             model_version: model.version().to_owned(),
+            room: Room::of(settings.answers_bytes_max),
             judge: IdentityJudge::new(model),
             identity: ArcSwap::from_pointee(identity),
             connections: Mutex::default(),
@@ -142,6 +145,11 @@ impl Federation {
     /// Whether answers are kept and used just now; not while a Redis that is configured is away.
     pub fn keeps_answers(&self) -> bool {
         self.exchange.answers.get().is_some_and(AnswerCache::is_usable)
+    }
+
+    /// Whether another query may begin, as far as memory goes.
+    pub fn has_room(&self) -> bool {
+        self.exchange.room.is_there()
     }
 
     /// How many tasks live on the runtime that talks to members: queries, and connections kept open.
@@ -494,6 +502,7 @@ impl Exchange {
             capabilities: &self.capabilities,
             judge: &self.judge,
             settings: &self.settings,
+            room: &self.room,
             query,
             person: &target.person,
             deadline,

@@ -12,6 +12,7 @@ use super::{
     answer_cache::may_be_kept,
     outcome::{DropReason, Dropped, Emptiness, Identity, MemberOutcome, RecordAnswer, Status},
 };
+use super::room::Held;
 use crate::{
     cache::Keepable,
     domain::{LocalId, MemberCode},
@@ -36,7 +37,12 @@ impl KeptAnswer {
     /// `None` for what may not be kept.
     pub(super) fn of(outcome: &MemberOutcome) -> Option<Self> {
         let fits = !outcome.answers.is_empty() && outcome.answers.iter().all(may_be_kept);
-        fits.then(|| Self(MemberOutcome { mark: Some(next_mark()), ..outcome.clone() }))
+        fits.then(|| {
+            let mut kept = MemberOutcome { mark: Some(next_mark()), ..outcome.clone() };
+            // The cache has a bound of its own.
+            kept.answers.iter_mut().for_each(|answer| answer.held = Held::default());
+            Self(kept)
+        })
     }
 
     /// The mark that names it.

@@ -25,6 +25,7 @@ mod plan;
 mod query;
 mod read_alone;
 mod retry;
+mod room;
 mod settings;
 mod sieve;
 mod statement;
@@ -47,6 +48,7 @@ pub use outcome::{
     RecordAnswer, Refusal, Status, Withholding,
 };
 pub use query::{RecordQuery, SoughtRecord, Target};
+pub use room::Held;
 pub use settings::FederationSettings;
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use super::room::Held;
 use crate::{
     directory::Member,
     domain::{LocalId, MemberCode},
@@ -52,6 +53,8 @@ pub struct RecordAnswer {
     pub gaps: Vec<Gap>,
     /// The verified resources, the Patient among them where its type was asked for.
     pub resources: Vec<Resource>,
+    /// The room in memory that they take.
+    pub held: Held,
 }
 
 impl MemberOutcome {
@@ -121,6 +124,7 @@ impl RecordAnswer {
             dropped: Dropped::default(),
             gaps: Vec::new(),
             resources: Vec::new(),
+            held: Held::default(),
         }
     }
 
@@ -247,6 +251,8 @@ pub enum Cut {
     Failed(Fault),
     /// The member refused this part.
     Refused(Refusal),
+    /// The gateway holds as many bytes of answers as it may.
+    NoRoom,
     /// The member itself said that its answer is incomplete.
     SaidIncomplete,
 }

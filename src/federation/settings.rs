@@ -28,6 +28,8 @@ pub struct FederationSettings {
     pub discovery_candidates_max: usize,
     /// How long looking for a patient at a member may take, in milliseconds.
     pub discovery_deadline_ms: u64,
+    /// Bytes of members' answers that are held at once, over all queries.
+    pub answers_bytes_max: usize,
     /// Requests under way to all members together.
     pub requests_in_all_max: usize,
     /// How long a CapabilityStatement is believed, in seconds.
@@ -62,6 +64,8 @@ pub struct FederationSettings {
     /// Requests in a hundred that a member should answer; what is left of the failures that this
     /// allows is its error budget.
     pub objective_percent: f64,
+    /// How often members are walked through as before their activation, in seconds; 0 for never.
+    pub check_interval_s: u64,
     /// How often members are looked at without being asked for anybody, in seconds; 0 for never.
     pub probe_interval_s: u64,
 }
@@ -78,6 +82,7 @@ impl Default for FederationSettings {
             discovery_members_max: 16,
             discovery_candidates_max: 20,
             discovery_deadline_ms: 3_000,
+            answers_bytes_max: 1 << 30,
             requests_in_all_max: 512,
             capability_ttl_s: 3_600,
             searches_at_once_max: 8,
@@ -94,6 +99,7 @@ impl Default for FederationSettings {
             adaptive_deadline_factor: 4,
             adaptive_deadline_floor_ms: 2_000,
             objective_percent: 99.0,
+            check_interval_s: 86_400,
             probe_interval_s: 900,
         }
     }

@@ -235,6 +235,7 @@ fn cut_words(cut: Cut) -> &'static str {
         Cut::NextUnsafe => "its next pages hold other patients, so they are not read",
         Cut::Failed(fault) => fault_words(fault),
         Cut::Refused(refusal) => refusal_words(refusal),
+        Cut::NoRoom => "the gateway had no room left for more just now",
         Cut::SaidIncomplete => "it says so itself",
     }
 }

@@ -18,6 +18,7 @@ use super::{
     },
     plan::{PlanOf, TypeSearch},
     query::{RecordQuery, SoughtRecord},
+    room::Room,
     settings::FederationSettings,
     sieve::{Key, Sieve, Sifted},
     walk::{Gathering, WalkEnd, Walked},
@@ -48,6 +49,7 @@ pub(super) struct Visit<'a, T> {
     pub(super) capabilities: &'a CapabilityCache,
     pub(super) judge: &'a IdentityJudge,
     pub(super) settings: &'a FederationSettings,
+    pub(super) room: &'a Room,
     pub(super) query: &'a RecordQuery,
     /// The person's records elsewhere.
     pub(super) person: &'a [Demographics],
@@ -189,12 +191,13 @@ impl<T: Transport> Visit<'_, T> {
         };
         let limits = self.member.limits();
         let sieve = Sieve::new(whose, self.query, limits.resources_max as usize);
-        let gathering = Gathering::new(sieve, limits);
+        let gathering = Gathering::new(sieve, self.room.taking(), limits);
         let _ = gathering.sieve().add(found.patient.clone());
         let failed = self.gather(&gathering, &found.patient_id, capabilities, assumed).await;
         self.read_references(&gathering, capabilities).await;
 
-        let (pages, sieve, gaps) = gathering.into_parts();
+        let (pages, sieve, gaps, held) = gathering.into_parts();
+        answer.held = held;
         let sifted = sieve.finish();
         answer.pages += pages;
         answer.identity = self.identity(&found, &local_ids, &sifted.patient_copies);
@@ -357,6 +360,7 @@ impl<T: Transport> Visit<'_, T> {
             | Cut::NextElsewhere
             | Cut::NextRepeats
             | Cut::NextUnsafe
+            | Cut::NoRoom
             | Cut::SaidIncomplete => false,
         }
     }

@@ -15,6 +15,7 @@ use super::{
     member_base::MemberBase,
     member_client::{Ask, AskError, MemberClient, Transport},
     outcome::{Cut, Fault, Gap},
+    room::{Held, Taken},
     sieve::Sieve,
 };
 use crate::{directory::MemberLimits, fhir::Bundle};
@@ -26,6 +27,7 @@ pub(super) struct Gathering<'a> {
     gaps: Mutex<Vec<Gap>>,
     pages: AtomicUsize,
     bytes: AtomicUsize,
+    taken: Taken,
     limits: &'a MemberLimits,
 }
 
@@ -68,12 +70,13 @@ impl From<Cut> for WalkEnd {
 }
 
 impl<'a> Gathering<'a> {
-    pub(super) fn new(sieve: Sieve<'a>, limits: &'a MemberLimits) -> Self {
+    pub(super) fn new(sieve: Sieve<'a>, taken: Taken, limits: &'a MemberLimits) -> Self {
         Self {
             sieve: Mutex::new(sieve),
             gaps: Mutex::default(),
             pages: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
+            taken,
             limits,
         }
     }
@@ -92,11 +95,11 @@ impl<'a> Gathering<'a> {
         }
     }
 
-    /// Pages read, what was gathered, and what is missing of it.
-    pub(super) fn into_parts(self) -> (usize, Sieve<'a>, Vec<Gap>) {
+    /// Pages read, what was gathered, what is missing of it, and the room that it takes.
+    pub(super) fn into_parts(self) -> (usize, Sieve<'a>, Vec<Gap>, Held) {
         let sieve = self.sieve.into_inner().unwrap_or_else(PoisonError::into_inner);
         let gaps = self.gaps.into_inner().unwrap_or_else(PoisonError::into_inner);
-        (self.pages.into_inner(), sieve, gaps)
+        (self.pages.into_inner(), sieve, gaps, self.taken.into_held())
     }
 
     /// Follows a search to its end, or to a bound; only its first page where `follows` is false.
@@ -173,6 +176,9 @@ impl<'a> Gathering<'a> {
         }
         let bytes_max = left.min(self.limits.page_bytes_max as usize);
         let body = client.ask(ask, bytes_max, deadline).await?;
+        if !self.taken.take(body.len()) {
+            return Err(Cut::NoRoom.into());
+        }
         self.bytes.fetch_add(body.len(), Ordering::Relaxed);
         self.pages.fetch_add(1, Ordering::Relaxed);
         Ok(body)

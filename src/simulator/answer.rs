@@ -121,6 +121,17 @@ impl Answerer {
         {
             return Err(Refusal::UnknownParameter(refused.name().to_owned()));
         }
+        if let Question::Search { query, .. } | Question::Everything { query, .. } = &question
+            && let (Some(told), Some(max)) = (query.count()?, faults.count_max)
+            && told > max
+        {
+            return Err(Refusal::UnknownParameter("_count".to_owned()));
+        }
+        if let Question::Search { resource_type, .. } = &question
+            && faults.unserved_types.contains(resource_type)
+        {
+            return Err(Refusal::UnknownAddress);
+        }
         let json = match question {
             Question::Capabilities => {
                 let statement = capability_statement(&self.data, asked.base, &self.options);

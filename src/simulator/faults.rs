@@ -32,6 +32,10 @@ pub struct Faults {
     pub paging: PagingFault,
     /// Parameters of a search that are answered with an error.
     pub refused_parameters: Vec<String>,
+    /// A `_count` above this is answered with an error.
+    pub count_max: Option<u32>,
+    /// Types that are listed, and answered as if there were none such.
+    pub unserved_types: Vec<String>,
     /// What is wrong with the TLS of connections made from now on.
     pub certificate: CertificateFault,
     /// What goes wrong where tokens are given out.

@@ -122,6 +122,10 @@ async fn oddities_are_noticed_and_saved_where_that_is_wanted() {
     let noticed = |faults: Faults, words: &str| check(&paged, faults, words);
     let refused_parameters = vec!["_count".to_owned()];
     noticed(Faults { refused_parameters, ..Faults::default() }, "noticed: quirks = [\"no_count\"]");
+    noticed(Faults { count_max: Some(60), ..Faults::default() }, "noticed: page_matches = 50");
+    let unserved_types = vec!["Immunization".to_owned()];
+    let unserved = "noticed: unserved_types = [\"Immunization\"]";
+    noticed(Faults { unserved_types, ..Faults::default() }, unserved);
     let identifier = IdentifierFault::Ignored;
     noticed(Faults { identifier, ..Faults::default() }, "it ignores the identifier");
     let compartment = CompartmentFault::Ignored;

@@ -1,12 +1,15 @@
 //! The members are looked at again and again, and what is found is there for operators.
 
 use serde_json::{Value, json};
-use tessera::simulator::{CertificateFault, Faults};
+use tessera::{
+    domain::MemberCode,
+    simulator::{CertificateFault, Faults, PagingFault},
+};
 
 use crate::{
     people::{anne, lake, ruth},
     process::{Process, apply_members, tessera},
-    world::{Stage, World, eventually},
+    world::{Stage, World, eventually, record_numbers},
 };
 
 async fn told(world: &World) -> Value {
@@ -38,6 +41,32 @@ async fn a_probe_finds_certificates_and_faults_before_anybody_asks() {
         told(&world).await["members"][0]["fault"].to_string().contains("nobody listens there")
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_odd_about_a_member_is_noticed_day_by_day_and_changes_nothing() {
+    let odd = lake()
+        .paged(1)
+        .told("check_patient", json!(format!("{}|lake-ruth", record_numbers("lake"))));
+    let world = World::with(vec![anne(), odd], |settings| {
+        settings["federation"]["check_interval_s"] = json!(1);
+    })
+    .await;
+    let paging = PagingFault::LosesCriteria;
+    world.misbehave("lake", Faults { paging, ..Faults::default() });
+    let directory = &world.gateway.exchange().directory;
+    let code = MemberCode::parse("lake").expect("a code");
+    let found = |words: &'static str| {
+        let code = code.clone();
+        async move {
+            let last = directory.finding(&code, "oddities").await.expect("read");
+            last.is_some_and(|(_, body)| body.contains(words))
+        }
+    };
+    eventually("it is noticed", || found("loses_criteria")).await;
+    assert!(directory.roster().member(&code).expect("there").quirks().is_empty());
+    world.misbehave("lake", Faults::default());
+    eventually("it is well again", || found("\"quirks\":[]")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

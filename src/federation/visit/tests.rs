@@ -110,6 +110,7 @@ async fn visit_known(
         capabilities: &CapabilityCache::new(8),
         judge: &IdentityJudge::new(Arc::new(Model::default_model())),
         settings: &settings,
+        room: &Room::of(1 << 20),
         query: &RecordQuery::everything(Duration::from_mins(1)),
         person: &[],
         deadline: Instant::now() + Duration::from_mins(1),
