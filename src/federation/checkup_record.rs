@@ -153,7 +153,7 @@ impl RecordWalk<'_> {
         };
         let no_count = self.connection.member.has_quirk(Quirk::NoCount)
             || report.learned.quirks.contains(&Quirk::NoCount);
-        let mut refused = Vec::new();
+        let (mut limit_tried, mut refused) = (no_count, Vec::new());
         let mut paged: Option<Paged> = None;
         for (kind, served) in told.types.iter().filter(|(kind, served)| by_patient(kind, served)) {
             let mut url = self.connection.base.below(&[kind]);
@@ -166,7 +166,6 @@ impl RecordWalk<'_> {
                 Ok(seen) if paged.as_ref().is_none_or(|known| known.tells() < seen.tells()) => {
                     paged = Some(seen);
                 }
-                Ok(_) => {}
                 Err(error) if error.is_not_served() && kind == "Observation" => {
                     if self.narrowed_works(&whole).await {
                         report.learned.quirk(Quirk::CategoryRequired);
@@ -175,10 +174,11 @@ impl RecordWalk<'_> {
                     }
                 }
                 Err(error) if error.is_not_served() => refused.push(kind.clone()),
-                // It failed, which may pass; it did not refuse.
-                Err(_) => {}
+                // A page that tells less than another; or a failure, which may pass.
+                Ok(_) | Err(_) => {}
             }
-            if !no_count && report.learned.page_matches.is_none() {
+            if !limit_tried && paged.is_some() {
+                limit_tried = true;
                 report.learned.page_matches = self.page_limit(&whole).await;
             }
             if served.searches.contains("_lastUpdated") && self.ignores_time(&whole).await {

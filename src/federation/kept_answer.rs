@@ -8,11 +8,11 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::room::Held;
 use super::{
     answer_cache::may_be_kept,
     outcome::{DropReason, Dropped, Emptiness, Identity, MemberOutcome, RecordAnswer, Status},
 };
-use super::room::Held;
 use crate::{
     cache::Keepable,
     domain::{LocalId, MemberCode},
