@@ -38,14 +38,11 @@ struct ActionQuery {
 }
 
 async fn list(gateway: web::Data<Gateway>, caller: Caller) -> HttpResponse {
-    let answer = async {
-        operator(&gateway, &caller).await?;
+    look(&gateway, caller, async || {
         let roster = gateway.exchange.directory.roster();
-        let members = roster.members().map(|member| entry(&gateway, member));
-        Ok(HttpResponse::Ok().json(members.collect::<Vec<_>>()))
-    };
-    let answer = answer.await;
-    caller.conclude(&gateway, Interaction::Administration, answer).await
+        Ok(roster.members().map(|member| entry(&gateway, member)).collect())
+    })
+    .await
 }
 
 async fn show(
@@ -53,15 +50,12 @@ async fn show(
     caller: Caller,
     code: web::Path<String>,
 ) -> HttpResponse {
-    let answer = async {
-        operator(&gateway, &caller).await?;
-        let code = member_code(&code)?;
+    look(&gateway, caller, async || {
         let roster = gateway.exchange.directory.roster();
-        let member = roster.member(&code).ok_or(ExchangeError::UnknownMember)?;
-        Ok(HttpResponse::Ok().json(entry(&gateway, member)))
-    };
-    let answer = answer.await;
-    caller.conclude(&gateway, Interaction::Administration, answer).await
+        let member = roster.member(&member_code(&code)?).ok_or(ExchangeError::UnknownMember)?;
+        Ok(entry(&gateway, member))
+    })
+    .await
 }
 
 async fn history(
@@ -69,18 +63,30 @@ async fn history(
     caller: Caller,
     code: web::Path<String>,
 ) -> HttpResponse {
-    let answer = async {
-        operator(&gateway, &caller).await?;
-        let code = member_code(&code)?;
-        let versions = gateway.exchange.directory.history(&code).await;
+    look(&gateway, caller, async || {
+        let versions = gateway.exchange.directory.history(&member_code(&code)?).await;
         let versions = versions.map_err(ExchangeError::from)?.into_iter();
         let told = versions.map(|(version, recorded, member)| {
             json!({ "version": version, "recorded": instant(recorded), "member": member })
         });
-        Ok(HttpResponse::Ok().json(told.collect::<Vec<_>>()))
+        Ok(told.collect())
+    })
+    .await
+}
+
+/// Shows an operator what there is; anybody else is refused, on record.
+async fn look(
+    gateway: &Gateway,
+    caller: Caller,
+    told: impl AsyncFnOnce() -> Result<Value, ApiError>,
+) -> HttpResponse {
+    let answer = async {
+        let role = Some(Role::Operator);
+        admit(&gateway.exchange, caller.call(), Interaction::Administration, role).await?;
+        Ok(HttpResponse::Ok().json(told().await?))
     };
     let answer = answer.await;
-    caller.conclude(&gateway, Interaction::Administration, answer).await
+    caller.conclude(gateway, Interaction::Administration, answer).await
 }
 
 async fn put(
@@ -173,11 +179,6 @@ fn entry(gateway: &Gateway, member: &Member) -> Value {
 
 fn instant(at: OffsetDateTime) -> String {
     at.format(&Rfc3339).unwrap_or_default()
-}
-
-async fn operator(gateway: &Gateway, caller: &Caller) -> Result<(), ApiError> {
-    let role = Some(Role::Operator);
-    Ok(admit(&gateway.exchange, caller.call(), Interaction::Administration, role).await?)
 }
 
 fn member_code(text: &str) -> Result<MemberCode, ApiError> {

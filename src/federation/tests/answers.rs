@@ -147,7 +147,7 @@ async fn bounds_on_bytes_and_resources_cut_the_answer() {
 #[tokio::test]
 async fn answers_for_which_there_is_no_room_are_cut_and_say_so() {
     let settings =
-        FederationSettings { answers_bytes_max: 3 << 10, ..FederationSettings::default() };
+        FederationSettings { answers_bytes_max: 1 << 10, ..FederationSettings::default() };
     let world = World::with(&SimulatorOptions::default(), settings, "");
     for outcome in world.ask(RecordQuery::everything(PATIENCE)).await {
         assert_eq!(outcome.status(), Status::Truncated(Cut::NoRoom), "{outcome:?}");
