@@ -76,6 +76,8 @@ async fn a_patient_is_found_by_match_and_remembered() {
     let history = world.client("steward").get(&format!("Patient/{person}/$identity-history")).await;
     assert!(history.text().contains("found at its member by $match"), "{history:?}");
     let world = world.restarted().await;
+    let index = &world.gateway.exchange().index;
+    assert_eq!(index.discovered_before(OffsetDateTime::now_utc()).len(), 1);
     let after = check(&world, &person, "answered").await;
     assert!(disclosures(&world, &after).await.is_empty());
 }
