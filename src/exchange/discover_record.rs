@@ -18,7 +18,7 @@ use crate::{
     directory::{Discovery, Member},
     domain::{Demographics, EnterpriseId, MemberCode, RecordKey},
     federation::{Candidate, Candidates, Doubt, Emptiness, MemberOutcome, NotAsked, Status},
-    index::{Discovery as Found, GoldenView, IndexError, Registration},
+    index::{Discovery as Found, GoldenView, IndexError, LocalRefusal, Registration},
     matching::MatchGrade,
 };
 
@@ -320,10 +320,17 @@ async fn link(
 ) -> Result<Result<(), Status>, ExchangeError> {
     let record = RecordKey { member: member.code().clone(), local_id: candidate.local_id };
     let _turn = exchange.record_locks.lock(&record).await;
-    if let Some(known) = exchange.index.person_of(&record)
-        && known.id != permit.person()
-    {
-        return Ok(Err(Status::NotIdentified(Doubt::AnothersRecord)));
+    if let Some(known) = exchange.index.person_of(&record) {
+        if known.id != permit.person() {
+            return Ok(Err(Status::NotIdentified(Doubt::AnothersRecord)));
+        }
+        // It was found before, and its time is over: it begins anew.
+        let until = exchange.discovered_until();
+        match exchange.index.expire_discovered(record.clone(), until).await {
+            // The identifier leads to a record with another one, which nobody discovered.
+            Ok(_) | Err(LocalRefusal::UnknownRecord) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
     let registration = Registration {
         record,

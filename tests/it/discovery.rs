@@ -289,6 +289,11 @@ async fn a_link_whose_time_is_over_is_not_followed_even_before_it_ends() {
     let nobody = Faults { matching: MatchFault::AnotherPatient, ..Faults::default() };
     world.misbehave("lake", nobody);
     check(&world, &person, "empty").await;
+
+    let (world, clock, person) = for_five_days().await;
+    clock.0.store(6, Ordering::SeqCst);
+    let answer = check(&world, &person, "answered").await;
+    assert_eq!(disclosures(&world, &answer).await.len(), 1, "found anew, it counts anew");
 }
 
 #[tokio::test(flavor = "multi_thread")]
