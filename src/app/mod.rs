@@ -352,7 +352,7 @@ impl RunningGateway {
         for watch in self.watches {
             watch.abort();
             // It was told to end; there is nothing to learn from how it did.
-            let _ = task.await;
+            let _ = watch.await;
         }
         self.exchange.jobs.stop().await;
         let exchange = Arc::clone(&self.exchange);

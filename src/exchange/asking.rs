@@ -43,7 +43,14 @@ impl<'a> Asking<'a> {
         if let Some(golden) = GoldenView::of(permit.person(), &locations) {
             for place in places(exchange, &permit, &golden, named) {
                 let told = golden.demographics.clone();
-                looking.push(look(exchange, call.clone(), permit.clone(), place, told, query.deadline));
+                looking.push(look(
+                    exchange,
+                    call.clone(),
+                    permit.clone(),
+                    place,
+                    told,
+                    query.deadline,
+                ));
             }
         }
         let started = Instant::now();

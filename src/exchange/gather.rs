@@ -122,7 +122,8 @@ impl<'a> Gathering<'a> {
         }
         let (permit, found) = asking.end();
         if found {
-            view = PatientView::of(exchange, &permit).await?.ok_or(ExchangeError::UnknownPatient)?;
+            view =
+                PatientView::of(exchange, &permit).await?.ok_or(ExchangeError::UnknownPatient)?;
         }
         heard.sort_by(|one, other| one.member.cmp(&other.member));
         if all_failed(&heard) {

@@ -375,7 +375,8 @@ impl World {
     /// Starts a gateway on a stage.
     pub(crate) async fn start(stage: Stage, clock: Arc<dyn Clock>) -> Self {
         let config = Config::read(&stage.settings()).expect("the settings are read");
-        let gateway = app::start(config, clock, None).await.expect("the gateway starts");
+        let starting = Box::pin(app::start(config, clock, None));
+        let gateway = starting.await.expect("the gateway starts");
         let text = fs::read_to_string(stage.members_file()).expect("written");
         let roster = parse_members_toml(&text).expect("members");
         let directory = &gateway.exchange().directory;
