@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     access::Permit,
-    domain::Demographics,
+    domain::{Demographics, RecordKey},
     federation::{FanOut, MemberOutcome, RecordQuery, SoughtRecord, Target},
     index::{GoldenView, Location},
 };
@@ -24,6 +24,8 @@ pub(super) struct Asking<'a> {
     started: Instant,
     asked: FanOut,
     looking: FuturesUnordered<BoxFuture<'a, Looked>>,
+    /// The records that were asked for.
+    known: Vec<RecordKey>,
     /// Whether records were found that nobody had told of.
     found: bool,
 }
@@ -53,8 +55,9 @@ impl<'a> Asking<'a> {
                 ));
             }
         }
+        let known = locations.into_iter().map(|one| one.record).collect();
         let started = Instant::now();
-        Ok(Self { exchange, permit, query, started, asked, looking, found: false })
+        Ok(Self { exchange, permit, query, started, asked, looking, known, found: false })
     }
 
     /// The next outcome; `None` once every member has one.
@@ -75,10 +78,11 @@ impl<'a> Asking<'a> {
 
     /// Asks for a record that was found just now.
     async fn ask_found(&mut self, permit: Permit) -> Result<(), ExchangeError> {
-        let before = std::mem::replace(&mut self.permit, permit);
+        self.permit = permit;
         let mut found = located(self.exchange, &self.permit).await?;
         let known = targets(&found);
-        found.retain(|one| !before.permits_record(&one.record) && one.discovered.is_some());
+        found.retain(|one| !self.known.contains(&one.record) && one.discovered.is_some());
+        self.known.extend(found.iter().map(|one| one.record.clone()));
         let new = known.into_iter().filter_map(|target| {
             let mut records = target.records;
             records.retain(|record| {
