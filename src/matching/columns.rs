@@ -9,6 +9,7 @@ use super::{
         BirthDate, NAMESPACE_END, Newborn, NormalizedName, NormalizedPlace, NormalizedRecord,
         Suffix, namespace_of,
     },
+    room::{make_room, reach},
     sketch::{Digits, Ends, Letters},
 };
 
@@ -413,23 +414,23 @@ impl Interner for Columns {
         if field == Field::Name && id as usize >= self.nicknames.len() {
             // A new name: numbers are given one after the other.
             let clusters = std::str::from_utf8(text).map_or(&[][..], nicknames::clusters);
-            self.nicknames.resize(id as usize, &[]);
-            self.nicknames.push(clusters);
+            *reach(&mut self.nicknames, id as usize) = clusters;
         }
         if id as usize >= self.sketches[field as usize].len() {
             let sketch = self.sketch(field, text);
-            self.sketches[field as usize].resize(id as usize, 0);
-            self.sketches[field as usize].push(sketch);
+            *reach(&mut self.sketches[field as usize], id as usize) = sketch;
         }
         id
     }
 
     fn parts(&mut self, parts: [u32; 4]) -> u32 {
+        make_room(&mut self.family_parts, 1);
         self.family_parts.push(parts);
         self.family_parts.len() as u32
     }
 
     fn more(&mut self, more: More) -> u32 {
+        make_room(&mut self.more, 1);
         self.more.push(more);
         self.more.len() as u32
     }

@@ -8,6 +8,7 @@ use super::{
     columns::{Columns, Field, Side, View},
     kept::{kept, kept_one},
     normalize::BirthDate,
+    room::reach,
 };
 
 /// Fields whose values may be shared by several people.
@@ -48,15 +49,12 @@ impl Occurrences {
         if id == 0 {
             return;
         }
-        let place = id as usize;
-        if place >= self.of.len() {
-            self.of.resize(place + 1, 0);
-        }
+        let count = reach(&mut self.of, id as usize);
         if up {
-            self.of[place] += 1;
+            *count += 1;
             self.total += 1;
         } else {
-            self.of[place] = self.of[place].saturating_sub(1);
+            *count = count.saturating_sub(1);
             self.total = self.total.saturating_sub(1);
         }
     }
@@ -114,12 +112,7 @@ impl Counts {
 
     /// Notes one holder more, or fewer, of a value of `SHARED_FIELDS[field]`, told apart in one `way`.
     pub(crate) fn change_holders(&mut self, field: usize, id: u32, way: usize, up: bool) {
-        let place = id as usize;
-        let holders = &mut self.holders[field];
-        if place >= holders.len() {
-            holders.resize(place + 1, Holders::default());
-        }
-        let count = &mut holders[place].0[way];
+        let count = &mut reach(&mut self.holders[field], id as usize).0[way];
         *count = if up { count.saturating_add(1) } else { count.saturating_sub(1) };
     }
 

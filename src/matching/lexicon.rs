@@ -6,6 +6,7 @@ use foldhash::fast::FixedState;
 
 use super::{
     kept::{Kept, Sink, Source},
+    room::make_room,
     table::Table,
 };
 
@@ -38,7 +39,9 @@ impl Lexicon {
             return id;
         }
         let id = self.ends.len() as u32;
+        make_room(&mut self.bytes, text.len());
         self.bytes.extend_from_slice(text);
+        make_room(&mut self.ends, 1);
         self.ends.push(self.bytes.len() as u32);
         let Self { bytes, ends, table } = self;
         table.insert(hash, id, |&id| HASHER.hash_one(slice(bytes, ends, id)));

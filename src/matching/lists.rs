@@ -3,7 +3,10 @@
 //! A list of one stands in its handle. Longer ones stand in slots of a few sizes, all slots of one size
 //! side by side, and move to a slot that fits as they grow and shrink. Few have an allocation of their own.
 
-use super::kept::{kept, kept_one};
+use super::{
+    kept::{kept, kept_one},
+    room::make_room,
+};
 
 /// Marks the part of a slot that its list does not fill.
 const EMPTY: u32 = u32::MAX;
@@ -95,6 +98,7 @@ impl Lists {
         let length = self.numbers(&list).len() + 1;
         let grown = match list.slot() {
             Some((LONG, place)) => {
+                make_room(&mut self.long[place], 1);
                 self.long[place].push(number);
                 list
             }
@@ -184,6 +188,7 @@ impl Lists {
         let slots = &mut self.sizes[size];
         let slot = slots.free.pop().map_or(slots.numbers.len() / SIZES[size], |slot| slot as usize);
         if slot * SIZES[size] == slots.numbers.len() {
+            make_room(&mut slots.numbers, SIZES[size]);
             slots.numbers.resize((slot + 1) * SIZES[size], EMPTY);
         }
         let whole = &mut slots.numbers[slot * SIZES[size]..][..SIZES[size]];

@@ -26,6 +26,7 @@ mod normalize;
 mod person;
 pub mod policy;
 mod population;
+pub(crate) mod room;
 mod scoring;
 pub mod similarity;
 mod sketch;

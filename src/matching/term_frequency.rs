@@ -12,6 +12,7 @@ use super::{
     kept::kept,
     levels::{Attribute, birth_date, email, family, given, location, phone, ssn},
     normalize::BirthDate,
+    room::reach,
 };
 
 /// Shares below and above which a name counts as rare and as common.
@@ -341,11 +342,7 @@ impl TermWeights {
 
     /// Follows one record's change of a shared value until the next derivation.
     pub(crate) fn set_holders(&mut self, field: usize, id: u32, holders: u16) {
-        let known = &mut self.shared[field].holders;
-        if id as usize >= known.len() {
-            known.resize(id as usize + 1, 0);
-        }
-        known[id as usize] = holders;
+        *reach(&mut self.shared[field].holders, id as usize) = holders;
     }
 
     pub(crate) fn given(&self, id: u32) -> (u8, f32) {

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     domain::{EnterpriseId, RecordKey},
-    matching::{RecordNo, lists::List},
+    matching::{RecordNo, lists::List, room::make_room},
 };
 
 impl Registry {
@@ -201,6 +201,7 @@ impl Registry {
     /// Keeps an identifier's value. Gives where it stands, and its length.
     pub(super) fn keep_value(&mut self, value: &str) -> (u32, u16) {
         let start = u32::try_from(self.values.len()).expect("all values together are below 4 GiB");
+        make_room(&mut self.values, value.len());
         self.values.extend_from_slice(value.as_bytes());
         (start, value.len() as u16)
     }

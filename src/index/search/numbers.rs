@@ -5,7 +5,7 @@ use std::hash::{BuildHasher as _, Hash};
 
 use foldhash::fast::FixedState;
 
-use crate::matching::kept::kept;
+use crate::matching::{kept::kept, room::make_room};
 
 const BUCKETS: usize = 1 << 16;
 /// Fixed, so that the same records give the same layout.
@@ -32,10 +32,7 @@ impl Numbers {
         if bucket.contains(&(digest, record)) {
             return;
         }
-        if bucket.len() == bucket.capacity() {
-            // An eighth of room: in buckets that double, a quarter would stand empty.
-            bucket.reserve_exact(bucket.len() / 8 + 4);
-        }
+        make_room(bucket, 1);
         bucket.push((digest, record));
     }
 
