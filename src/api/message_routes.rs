@@ -36,8 +36,8 @@ async fn process(
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let query = url::form_urlencoded::parse(request.query_string().as_bytes());
-    if query.into_iter().any(|(name, value)| name == "response-url" || value == "true") {
+    let mut query = url::form_urlencoded::parse(request.query_string().as_bytes());
+    if query.any(|(name, value)| name == "response-url" || name == "async" && value == "true") {
         return Err(ApiError::NotSupported("a message is answered at once, where it was sent"));
     }
     let body = body::fhir(gateway, request, payload).await?;

@@ -293,6 +293,7 @@ async fn what_is_no_such_message_is_refused() {
         "feed role",
     );
     assert_eq!(world.gateway.exchange().index.records_total(), 0);
+    assert_eq!(anne.post("$process-message?async=false&_pretty=true", &whole).await.status, 200);
     let statement = anne.get("metadata").await.json();
     let messaging = &statement["messaging"][0]["supportedMessage"][0];
     assert_eq!(messaging["mode"], "receiver");
