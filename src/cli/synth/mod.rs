@@ -25,28 +25,10 @@ use csv::StringRecord;
 use household::Population;
 pub use regime::RegimeName;
 
+use super::person_row::COLUMNS;
+
 /// Records that wait to be written, so that one person's do not stand side by side in the file.
 const SHUFFLE_WINDOW_RECORDS: usize = 65_536;
-
-const COLUMNS: [&str; 17] = [
-    "record_id",
-    "source",
-    "cluster_id",
-    "given",
-    "middle",
-    "family",
-    "suffix",
-    "sex",
-    "birth_date",
-    "ssn",
-    "phone",
-    "email",
-    "address_line",
-    "city",
-    "state",
-    "postal_code",
-    "mrn",
-];
 
 /// Writes an invented population as CSV, `cluster_id` naming the person behind each record.
 #[derive(Debug, clap::Args)]
